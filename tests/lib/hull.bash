@@ -1,0 +1,67 @@
+# A private engine: hulld with its own hull-containerd, folders, socket and network namespace; or one of the two alone.
+#
+#   load ../lib/common; load ../lib/hull
+#   hulld_start [FLAG...]        hulld; sets DOCKER_HOST, so that `hull` and `docker` talk to it
+#   hulld_stop [SIGNAL]
+#   containerd_start [FLAG...]   hull-containerd alone; `our_ctr ARG...` talks to it
+#   containerd_stop [SIGNAL]
+#   engine_load KIND             load an image of tests/fixtures/mkimage (docker archive) through the API
+#   api METHOD PATH [JSON]       one request to hulld with curl; the body in $output, the status in $http_status
+
+# --- hulld -----------------------------------------------------------------------------------------------------------
+
+hulld_start() {
+    need hulld hull-containerd containerd-shim-hull-v2
+    [ -n "${test_netns:-}" ] || net_begin
+    export DOCKER_HOST=unix://$T/hull.sock
+    [ -e "$T/daemon.json" ] || printf '{}\n' >"$T/daemon.json"
+    background hulld "$T/bin/hulld" --config-file "$T/daemon.json" --data-root "$T/data" --exec-root "$T/exec" \
+        --pidfile "$T/hulld.pid" --cgroup-parent "/$(test_cgroup)" -H "$DOCKER_HOST" "$@"
+    wait_until -t 30 hulld_answers
+}
+hulld_answers() {
+    running hulld || { # no use waiting for a dead one
+        tail -n 20 "$T/log/hulld"
+        sleep 0.2
+        return 1
+    }
+    [ "$(curl -fsS --max-time 5 --unix-socket "$T/hull.sock" http://hull/_ping)" = OK ]
+}
+hulld_stop() {
+    finish hulld "${1:-TERM}"
+}
+
+api() { # METHOD PATH [JSON]
+    local method=$1 path=$2 body=("${@:3}")
+    # curl's own failure is the test's: no answer is never a status
+    output=$(curl -sS --max-time 60 --unix-socket "$T/hull.sock" -X "$method" -o - -w '\n%{http_code}' \
+        "${body[@]:+-HContent-Type: application/json}" "${body[@]:+--data-binary}" "${body[@]}" "http://hull$path") || return 1
+    http_status=${output##*$'\n'}
+    output=${output%$'\n'*}
+}
+
+engine_load() { # KIND
+    local file
+    file=$(image_file "$1" docker) || fail "the image $1 could not be made"
+    curl -fsS --max-time 120 --unix-socket "$T/hull.sock" -H 'Content-Type: application/x-tar' --data-binary "@$file" \
+        "http://hull/images/load?quiet=1" >"$T/load.out" || fail "loading $1: $(cat "$T/load.out")"
+    if jq -e 'select(.error)' "$T/load.out" >/dev/null 2>&1; then
+        fail "loading $1: $(cat "$T/load.out")"
+    fi
+}
+
+# --- hull-containerd alone -------------------------------------------------------------------------------------------
+
+containerd_start() {
+    need hull-containerd
+    background containerd "$T/bin/hull-containerd" --address "$T/c.sock" --root "$T/c-root" --state "$T/c-state" \
+        --log-level debug "$@"
+    wait_until -t 30 our_ctr version
+}
+containerd_stop() {
+    finish containerd "${1:-TERM}"
+}
+our_ctr() {
+    in_net "$(debian_ctr)" --address "$T/c.sock" --namespace "${ctr_namespace:-default}" "$@"
+}
+debian_ctr() { deb_file containerd usr/bin/ctr; }

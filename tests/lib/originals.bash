@@ -1,0 +1,34 @@
+# The originals on the other side of our seams: Debian's containerd (and its shim, runc) for one test.
+# The newest of Debian's testing suite, dockerd among them, are in peers.bash.
+#
+#   debian_containerd_start      sets ctr_address; `ctr ARG...` talks to it; our programs are on its PATH
+#   debian_containerd_stop
+
+debian_containerd_start() {
+    local dir runc
+    dir=$(deb_extract containerd) && runc=$(deb_file runc usr/sbin/runc) || skip "Debian's containerd can't be had"
+    ln -sf "$dir"/usr/bin/{containerd,ctr,containerd-shim-runc-v2} "$T/bin/"
+    ln -sf "$runc" "$T/bin/runc"
+    ctr_address=$T/d.sock
+    # cri is Kubernetes' door; it wants a network configuration of its own
+    cat >"$T/containerd.toml" <<-END
+	version = 2
+	root = "$T/d-root"
+	state = "$T/d-state"
+	disabled_plugins = ["io.containerd.grpc.v1.cri"]
+	[grpc]
+	  address = "$ctr_address"
+	[ttrpc]
+	  address = "$ctr_address.ttrpc"
+	END
+    background debian-containerd "$T/bin/containerd" --config "$T/containerd.toml" --log-level debug
+    wait_until -t 30 ctr version
+}
+
+debian_containerd_stop() {
+    finish debian-containerd "${1:-TERM}"
+}
+
+ctr() {
+    in_net "$T/bin/ctr" --address "$ctr_address" --namespace "${ctr_namespace:-default}" "$@"
+}
