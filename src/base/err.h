@@ -21,12 +21,18 @@
     X(NOT_FOUND, 404)     \
     X(CONFLICT, 409)      \
     X(EXISTS, 409)        \
+    X(PRECONDITION, 409)  \
     X(NOT_MODIFIED, 304)  \
     X(TOO_LARGE, 413)     \
+    X(OUT_OF_RANGE, 400)  \
     X(UNIMPLEMENTED, 501) \
     X(UNAVAILABLE, 503)   \
     X(TIMEOUT, 504)       \
+    X(EXHAUSTED, 503)     \
+    X(ABORTED, 500)       \
     X(CANCELLED, 500)     \
+    X(DATA_LOSS, 500)     \
+    X(UNKNOWN, 500)       \
     X(INTERNAL, 500)
 
 enum err_kind {
