@@ -22,6 +22,10 @@ struct objent {
     const char *key;
     void *val;
 };
+struct u64ent {
+    const char *key;
+    uint64_t val;
+};
 struct vecent {
     const char *key;
     struct any_vec val;
@@ -226,6 +230,8 @@ static int read_map_value(struct reader *r, const struct json_field *f, char *en
     switch (f->kind) {
     case JSON_MAP:
         return read_str(r, val, &((struct strmap_ent *)(void *)ent)->val);
+    case JSON_MAPU64:
+        return read_u64(r, val, &((struct u64ent *)(void *)ent)->val);
     case JSON_MAPOBJ: {
         struct objent *oe = (void *)ent;
         oe->val = arena_alloc(r->a, f->sub->size);
@@ -248,6 +254,7 @@ static int read_map(struct reader *r, const struct json_field *f, struct any_vec
         return read_set(r, (struct strv *)out, o);
     size_t size = f->kind == JSON_MAP      ? sizeof(struct strmap_ent)
                   : f->kind == JSON_MAPOBJ ? sizeof(struct objent)
+                  : f->kind == JSON_MAPU64 ? sizeof(struct u64ent)
                                            : sizeof(struct vecent);
     make_room(r, out, (size_t)json_object_object_length(o), size);
     json_object_object_foreach(o, key, val)
@@ -311,6 +318,7 @@ static int read_value(struct reader *r, const struct json_field *f, char *to, js
     case JSON_MAPOBJ:
     case JSON_MAPLIST:
     case JSON_MAPSTRV:
+    case JSON_MAPU64:
         return read_map(r, f, p, o);
     case JSON_RAW:
         return read_raw(r, o, p);
@@ -484,13 +492,17 @@ static void copy_list(const struct json_desc *sub, struct any_vec *dst, const st
 static void copy_map(const struct json_field *f, struct any_vec *dst, const struct any_vec *src,
                      struct arena *a)
 {
-    bool objs = f->kind == JSON_MAPOBJ;
-    size_t size = objs ? sizeof(struct objent) : sizeof(struct vecent);
+    bool objs = f->kind == JSON_MAPOBJ, numbers = f->kind == JSON_MAPU64;
+    size_t size = objs      ? sizeof(struct objent)
+                  : numbers ? sizeof(struct u64ent)
+                            : sizeof(struct vecent);
     copy_vec(dst, src, size, a);
     for (size_t i = 0; i < dst->n; i++) {
         struct vecent *to = (void *)(dst->v + i * size);
         const struct vecent *from = (const void *)(src->v + i * size);
         to->key = arena_strdup(a, from->key);
+        if (numbers)
+            continue;
         if (objs) {
             struct objent *oe = (void *)to;
             const struct objent *os = (const void *)from;
@@ -541,6 +553,7 @@ static void copy_value(const struct json_field *f, char *to, const char *from, s
     case JSON_MAPOBJ:
     case JSON_MAPLIST:
     case JSON_MAPSTRV:
+    case JSON_MAPU64:
         copy_map(f, dst, src, a);
         return;
     case JSON_OPT_BOOL:

@@ -50,6 +50,7 @@ enum json_kind {
     JSON_MAPOBJ,
     JSON_MAPLIST,
     JSON_MAPSTRV,
+    JSON_MAPU64,
     JSON_RAW,
     JSON_OPT_BOOL,
     JSON_OPT_I64,
@@ -129,6 +130,12 @@ struct json_desc {
         struct strv val;          \
     })                            \
     name;
+#define JSON_MEMBER_mapu64(name) \
+    VEC(struct {                 \
+        const char *key;         \
+        uint64_t val;            \
+    })                           \
+    name;
 #define JSON_MEMBER_raw(name) const char *name;
 #define JSON_MEMBER_opt_bool(name) bool *name;
 #define JSON_MEMBER_opt_i64(name) int64_t *name;
@@ -152,6 +159,7 @@ struct json_desc {
 #define JSON_REF_mapobj(type) JSON_MAPOBJ, &type##_json
 #define JSON_REF_maplist(type) JSON_MAPLIST, &type##_json
 #define JSON_REF_mapstrv() JSON_MAPSTRV, NULL
+#define JSON_REF_mapu64() JSON_MAPU64, NULL
 #define JSON_REF_raw() JSON_RAW, NULL
 #define JSON_REF_opt_bool() JSON_OPT_BOOL, NULL
 #define JSON_REF_opt_i64() JSON_OPT_I64, NULL

@@ -177,6 +177,7 @@ static size_t entry_size(enum json_kind kind)
         return sizeof(char *);
     case JSON_MAP:
     case JSON_MAPOBJ:
+    case JSON_MAPU64:
         return 2 * sizeof(char *);
     default:
         return sizeof(char *) + sizeof(struct any_vec);
@@ -191,6 +192,9 @@ static void write_entry(const struct json_field *f, const char *const *ent, stru
         return;
     case JSON_MAP:
         write_cstr(ent[1], out);
+        return;
+    case JSON_MAPU64:
+        buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)(const void *)(ent + 1));
         return;
     case JSON_MAPOBJ:
         if (ent[1] == NULL)
@@ -264,7 +268,8 @@ static void write_time(int64_t ns, struct buf *out)
 
 static void write_array(const struct json_field *f, const struct any_vec *l, struct buf *out)
 {
-    bool map = f->kind == JSON_MAP || f->kind == JSON_SET || f->kind >= JSON_MAPOBJ;
+    bool map = f->kind == JSON_MAP || f->kind == JSON_SET ||
+               (f->kind >= JSON_MAPOBJ && f->kind <= JSON_MAPU64);
     if (l->v == NULL && l->n == 0) {
         buf_adds(out, (f->flags & JSON_EMPTY) == 0 ? "null" : map ? "{}" : "[]");
         return;

@@ -31,6 +31,7 @@ JSON_DESC(inner, INNER)
     F(T, mapobj, by_name, "ByName", JSON_OMITEMPTY, point) \
     F(T, maplist, bindings, "Bindings", JSON_EMPTY, point) \
     F(T, mapstrv, headers, "Headers", JSON_OMITEMPTY)      \
+    F(T, mapu64, counts, "Counts", JSON_OMITEMPTY)         \
     F(T, i64v, size, "Size", JSON_OMITEMPTY)               \
     F(T, raw, extra, "Extra", JSON_OMITEMPTY)              \
     F(T, opt_bool, init, "Init", 0)                        \
@@ -51,7 +52,9 @@ static const char full[] =
     "\"Here\":{\"X\":-5},\"Points\":[{\"X\":1},{\"X\":2,\"Label\":\"two\"}],\"Cmd\":[\"sh\",\"-c\"]"
     ","
     "\"Ports\":{\"53/udp\":{},\"80/tcp\":{}},\"ByName\":{\"n\":{\"X\":9}},"
-    "\"Bindings\":{\"80/tcp\":[{\"X\":8080}]},\"Headers\":{\"A\":[\"x\",\"y\"]},\"Size\":[24,80],"
+    "\"Bindings\":{\"80/"
+    "tcp\":[{\"X\":8080}]},\"Headers\":{\"A\":[\"x\",\"y\"]},\"Counts\":{\"a\":1,\"b\":"
+    "18446744073709551615},\"Size\":[24,80],"
     "\"Extra\":{\"k\":[1,2]},\"Init\":false,\"Limit\":3,\"Name\":null}";
 
 static void documents_survive_the_round_trip(void **state)

@@ -1,0 +1,22 @@
+/* Field tables of the engine's own documents: see system.h. */
+#include "types/system.h"
+
+JSON_DESC(error_body, ERROR_BODY)
+JSON_DESC(version_platform, VERSION_PLATFORM)
+JSON_DESC(version_component, VERSION_COMPONENT)
+JSON_DESC(system_version, SYSTEM_VERSION)
+JSON_DESC(info_plugins, INFO_PLUGINS)
+JSON_DESC(info_index, INFO_INDEX)
+JSON_DESC(info_registry, INFO_REGISTRY)
+JSON_DESC(info_runtime, INFO_RUNTIME)
+JSON_DESC(info_swarm, INFO_SWARM)
+JSON_DESC(info_commit, INFO_COMMIT)
+JSON_DESC(info_address_pool, INFO_ADDRESS_POOL)
+JSON_DESC(info_firewall, INFO_FIREWALL)
+JSON_DESC(info_containerd_namespaces, INFO_CONTAINERD_NAMESPACES)
+JSON_DESC(info_containerd, INFO_CONTAINERD)
+JSON_DESC(system_info, SYSTEM_INFO)
+JSON_DESC(event_actor, EVENT_ACTOR)
+JSON_DESC(event_message, EVENT_MESSAGE)
+JSON_DESC(disk_usage, DISK_USAGE)
+JSON_DESC(auth_config, AUTH_CONFIG)
