@@ -7,7 +7,7 @@
 #   peer_dockerd_start [FLAG...]      dockerd >= 28; sets DOCKER_HOST
 #   docker ARG...            Docker's client 28 or newer: the machine's, else the peers' (no namespace needed)
 #
-# Inside, /tmp, /run, /dev, /sys and the build folder are the machine's, so that sockets, FIFOs, network namespaces and our
+# Inside, /tmp, /run, /dev, /sys, the build folder and the cache are the machine's, so that sockets, FIFOs, network namespaces and our
 # programs are found at the same paths; everything else is the peers' root, as a private overlay that goes with the test.
 
 peers_root() {
@@ -25,9 +25,10 @@ peers_start() {
     # the holder keeps the namespace alive; it is stopped like every program of the test
     background peers unshare --mount --propagation slave bash -c '
         set -e
-        root=$1 dir=$2 build=$3
+        root=$1 dir=$2
+        shift 2
         mount -t overlay overlay -o "lowerdir=$root,upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
-        for path in /tmp /run /dev /sys "$build"; do
+        for path in /tmp /run /dev /sys "$@"; do
             mkdir -p "$dir/root$path"
             mount --rbind "$path" "$dir/root$path"
         done
@@ -38,13 +39,13 @@ peers_start() {
         pivot_root . .old
         cd /
         umount -l /.old
-        exec sleep infinity' peers "$root" "$dir" "$build_dir"
+        exec sleep infinity' peers "$root" "$dir" "$build_dir" "$cache_dir"
     wait_until -t 20 peer_entered
 }
 peer_entered() { [ "$(readlink "/proc/$(cat "$T/pid/peers")/exe")" = /usr/bin/sleep ] && peer true; }
 
 peer_prefix() { # sets prefix: the command line that enters
-    prefix=(nsenter --target "$(cat "$T/pid/peers")" --mount --net --root --wd=/
+    prefix=(nsenter --target "$(cat "$T/pid/peers")" --mount --net --root --wd
         env "PATH=$T/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" HOME=/root)
 }
 peer() {

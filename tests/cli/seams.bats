@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# One test for each seam with Debian's containerd, ctr, shim and runc on the other side. The newest ones are in tests/peers.
+
+load ../lib/common
+load ../lib/images
+load ../lib/registry
+load ../lib/originals
+load ../lib/hull
+
+setup() {
+    need_root
+    test_begin
+    net_begin
+}
+teardown() {
+    test_end
+}
+
+# have_image CTR: the image hull/pages:1 of a registry in the containerd that the command CTR talks to; sets image
+have_image() {
+    registry_start
+    registry_push "$(image_file pages)" hull/pages:1
+    image=$registry/hull/pages:1
+    "$1" images pull --plain-http "$image"
+}
+
+@test "ctr with hull-containerd: version, pull, run, tasks, exec, kill, snapshots, events" {
+    containerd_start
+    our_ctr version
+    our_ctr events >"$T/events" 3>&- &
+    local events=$!
+    have_image our_ctr
+    run -0 our_ctr images ls -q
+    expect_output "$image"
+    run -7 our_ctr run --rm --runtime io.containerd.hull.v2 "$image" once sh -c 'cat index.html; exit 7'
+    expect_match 'served from a container'
+    our_ctr run -d --runtime io.containerd.hull.v2 "$image" web sleep 300
+    run -0 our_ctr tasks ls
+    expect_match 'web +[0-9]+ +RUNNING'
+    run -4 our_ctr tasks exec --exec-id e1 web sh -c 'exit 4'
+    our_ctr tasks kill -s KILL web
+    wait_until sh -c "$(declare -f our_ctr in_net debian_ctr deb_file deb_extract); T=$T test_netns=$test_netns cache_dir=$cache_dir
+        our_ctr tasks ls | grep -q 'web.*STOPPED'"
+    our_ctr tasks rm web || [ $? = 137 ] # ctr passes the task's exit status on
+    our_ctr containers rm web
+    run -0 our_ctr snapshots ls
+    expect_match 'Committed'
+    kill $events
+    for topic in /images/create /containers/create /tasks/create /tasks/start /tasks/exit /tasks/delete; do
+        grep -qF " $topic " "$T/events" || fail "no event $topic"
+    done
+    our_ctr images rm "$image"
+    containerd_stop
+}
+
+@test "hull-runc under Debian's containerd" {
+    need hull-runc
+    debian_containerd_start
+    have_image ctr
+    run -9 ctr run --rm --runc-binary "$T/bin/hull-runc" --cgroup "/$(test_cgroup)/c" "$image" c sh -c 'cat index.html; exit 9'
+    expect_match 'served from a container'
+    debian_containerd_stop
+}
+
+@test "our shim under Debian's containerd" {
+    need containerd-shim-hull-v2 hull-runc
+    debian_containerd_start
+    have_image ctr
+    run -9 ctr run --rm --runtime io.containerd.hull.v2 --cgroup "/$(test_cgroup)/c" "$image" c sh -c 'cat index.html; exit 9'
+    expect_match 'served from a container'
+    debian_containerd_stop
+}
+
+@test "runc under our shim" {
+    need containerd-shim-hull-v2
+    debian_containerd_start
+    # ctr names a runtime binary to this shim only, so ours takes its place
+    ln -sf "$(program containerd-shim-hull-v2)" "$T/bin/containerd-shim-runc-v2"
+    have_image ctr
+    run -9 ctr run --rm --runtime io.containerd.runc.v2 --runc-binary "$T/bin/runc" --cgroup "/$(test_cgroup)/c" "$image" c \
+        sh -c 'cat index.html; exit 9'
+    expect_match 'served from a container'
+    debian_containerd_stop
+}
+
+@test "containerd-shim-runc-v2 under hull-containerd, adopted after a restart" {
+    need hull-containerd
+    ln -sf "$(deb_extract containerd)/usr/bin/containerd-shim-runc-v2" "$(deb_file runc usr/sbin/runc)" "$T/bin/"
+    containerd_start
+    have_image our_ctr
+    run -6 our_ctr run --rm --runtime io.containerd.runc.v2 --cgroup "/$(test_cgroup)/once" "$image" once sh -c 'exit 6'
+    our_ctr run -d --runtime io.containerd.runc.v2 --cgroup "/$(test_cgroup)/stay" "$image" stay sleep 300
+    finish containerd KILL
+    containerd_start
+    run -0 our_ctr tasks ls
+    expect_match 'stay +[0-9]+ +RUNNING'
+    run -0 our_ctr tasks exec --exec-id e stay echo still here
+    expect_match 'still here'
+    our_ctr tasks rm -f stay || [ $? = 137 ]
+    our_ctr containers rm stay
+    our_ctr images rm "$image"
+    containerd_stop
+}
