@@ -39,7 +39,7 @@ struct transfer_pull {
     const struct transfer_auth *auth; /* NULL: anonymous */
     bool plain_http;
     const char *snapshotter; /* unpacked into this one; NULL: not unpacked */
-    int client_fd;           /* hang-up of this socket gives up; -1: none */
+    int cancel_fd;           /* readable means: give up; -1: none */
     transfer_progress_fn *progress;
     void *arg;
 };
@@ -53,7 +53,7 @@ struct transfer_import {
     void *arg;
     const char *snapshotter;
     const char *prefix; /* unnamed images are stored as prefix@digest */
-    int client_fd;
+    int cancel_fd;
 };
 int ctd_import(struct ctd *c, const struct transfer_import *p, struct err *e);
 
@@ -61,7 +61,7 @@ struct transfer_export {
     const struct strv *names; /* full references */
     transfer_write_fn *write;
     void *arg;
-    int client_fd;
+    int cancel_fd;
 };
 int ctd_export(struct ctd *c, const struct transfer_export *p, struct err *e);
 

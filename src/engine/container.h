@@ -39,7 +39,7 @@ struct create_opts {
     const char *body; /* the request's JSON: ContainerConfig with HostConfig and NetworkingConfig */
     size_t body_len;
     int api;
-    int client_fd;
+    int cancel_fd;
 };
 
 /**
@@ -81,7 +81,7 @@ int container_update(struct container *c, const char *body, size_t len, struct b
 int container_top(struct container *c, const char *ps_args, struct buf *out, struct err *e);
 
 /** POST /containers/prune; filters: the query's JSON or NULL. */
-int container_prune(struct engine *g, const char *filters, int client_fd, struct buf *out,
+int container_prune(struct engine *g, const char *filters, int cancel_fd, struct buf *out,
                     struct err *e);
 
 /* Waiting has two steps, because the API answers the head of its reply before the end is known. */
@@ -97,7 +97,7 @@ int container_wait_begin(struct container *c, enum wait_condition cond, struct c
 
 /** Wait. out_error: text for Error.Message, or NULL; lives as the wait. CANCELLED when the client
  * hangs up. */
-int container_wait_end(struct container_wait *w, int client_fd, int *out_status,
+int container_wait_end(struct container_wait *w, int cancel_fd, int *out_status,
                        const char **out_error, struct err *e);
 void container_wait_free(struct container_wait *w);
 

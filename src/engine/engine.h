@@ -4,8 +4,9 @@
  * src/net for networks and src/volume for volumes.
  *
  * Conventions of this room's functions:
- *  - `client_fd` is the socket of the client that waits for the answer; when it hangs up the call
- *    ends with CANCELLED (where Docker cancels). -1: nobody to watch.
+ *  - `cancel_fd` becomes readable when the client that waits for the answer has gone
+ * (http_req_gone_fd); the call then ends with CANCELLED (where Docker cancels). -1: nobody to
+ * watch.
  *  - `api` is the minor number of the request's API version, 24 ... 51 (v1.51 -> 51); documents
  * differ a little with it.
  *  - Answers that are one JSON document are appended to a struct buf, without a newline at the end.

@@ -16,7 +16,7 @@ int events_check(const struct events_opts *o, struct err *e);
 /** Write one JSON object and newline for each event until `until` or the client hangs up. flushed
  * is called once the subscription stands, before the first write; may be NULL. */
 int events_stream(struct engine *g, const struct events_opts *o, const struct sink *sink,
-                  int client_fd, void (*flushed)(void *arg), void *arg, struct err *e);
+                  int cancel_fd, void (*flushed)(void *arg), void *arg, struct err *e);
 
 /** Raise an event; attributes are pairs of strings, ended by NULL; copied. */
 void event_raise(struct engine *g, const char *type, const char *action, const char *id,

@@ -30,8 +30,7 @@ int exec_start_check(struct exec *x, const struct exec_start_opts *o, struct err
 
 /** Start and pump until it ends; the process goes on when the client hangs up. An error text is for
  * the stream. */
-int exec_run(struct exec *x, const struct exec_start_opts *o, const struct duplex *client,
-             struct err *e);
+int exec_run(struct exec *x, const struct exec_start_opts *o, struct stream *client, struct err *e);
 
 /** Start without streams. */
 int exec_run_detached(struct exec *x, const struct exec_start_opts *o, struct err *e);

@@ -11,7 +11,7 @@ struct pull_opts {
     const char *from_image, *tag, *platform; /* as in the query; NULL or "" */
     const char *auth;                        /* X-Registry-Auth as it came; NULL */
     int api;
-    int client_fd;
+    int cancel_fd;
 };
 int image_pull(struct engine *g, const struct pull_opts *o, const struct sink *sink, struct err *e);
 
@@ -23,19 +23,19 @@ struct source_stream {
 
 /** POST /images/load. */
 int image_load(struct engine *g, bool quiet, const struct source_stream *body,
-               const struct sink *sink, int client_fd, struct err *e);
+               const struct sink *sink, int cancel_fd, struct err *e);
 
 /** POST /images/create?fromSrc=-. */
 struct import_opts {
     const char *repo, *tag, *message, *platform;
     const struct strv *changes;
-    int client_fd;
+    int cancel_fd;
 };
 int image_import(struct engine *g, const struct import_opts *o, const struct source_stream *body,
                  const struct sink *sink, struct err *e);
 
 /** GET /images/get: names as in the query. NOT_FOUND before the first byte. */
-int image_save(struct engine *g, const struct strv *names, const struct sink *sink, int client_fd,
+int image_save(struct engine *g, const struct strv *names, const struct sink *sink, int cancel_fd,
                struct err *e);
 
 struct image_list_opts {

@@ -35,9 +35,9 @@ void gate_init(struct gate *g, pthread_mutex_t *lock);
 /**
  * Become the holder; the gate's lock is not held by the caller.
  *
- * client_fd  a socket whose hang-up ends the wait with CANCELLED; -1: wait for ever.
+ * cancel_fd  readable means: give up with CANCELLED; -1: wait for ever.
  */
-int gate_enter(struct gate *g, int client_fd, struct err *e);
+int gate_enter(struct gate *g, int cancel_fd, struct err *e);
 
 /** Become the holder if nobody is: true. */
 bool gate_try(struct gate *g);
@@ -53,8 +53,8 @@ static inline void gate_leave_ptr(struct gate **g)
 /** A gate that is left when its scope ends. */
 #define auto_gate CLEANUP(gate_leave_ptr)
 
-/** Wait until fd is readable: 1; 0 after timeout_ms (-1: never); CANCELLED when client_fd (-1:
- * none) hangs up. */
-int wait_readable(int fd, int client_fd, int timeout_ms, struct err *e);
+/** Wait until fd is readable: 1; 0 after timeout_ms (-1: never); CANCELLED when cancel_fd (-1:
+ * none) is readable. */
+int wait_readable(int fd, int cancel_fd, int timeout_ms, struct err *e);
 
 #endif

@@ -19,6 +19,6 @@ int container_logs_check(struct container *c, const struct logs_opts *o, bool *o
 /** Write frames (or raw bytes with a terminal) until the end, or, when following, until it has
  * stopped. */
 int container_logs(struct container *c, const struct logs_opts *o, const struct sink *sink,
-                   int client_fd, struct err *e);
+                   int cancel_fd, struct err *e);
 
 #endif

@@ -8,6 +8,6 @@
 /** GET /containers/{id}/stats: one JSON object and newline a second; stream false: one (after two
  * samples, or at once with one_shot). */
 int container_stats(struct container *c, bool stream, bool one_shot, int api,
-                    const struct sink *sink, int client_fd, struct err *e);
+                    const struct sink *sink, int cancel_fd, struct err *e);
 
 #endif
