@@ -139,3 +139,24 @@ bool str_all(const char *s, size_t max, bool (*ok)(unsigned char c))
             return false;
     return true;
 }
+
+size_t utf8_len(const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+    static const struct {
+        unsigned char mask, lead;
+        uint32_t min;
+    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+    for (size_t len = 1; len <= 4 && len <= n; len++) {
+        if ((p[0] & forms[len - 1].mask) != forms[len - 1].lead)
+            continue;
+        uint32_t c = p[0] & (unsigned char)~forms[len - 1].mask;
+        for (size_t i = 1; i < len; i++) {
+            if ((p[i] & 0xc0) != 0x80)
+                return 0;
+            c = (c << 6) | (p[i] & 0x3f);
+        }
+        return c < forms[len - 1].min || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : len;
+    }
+    return 0;
+}

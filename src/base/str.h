@@ -53,4 +53,8 @@ void str_hex(const void *bytes, size_t n, char *out);
  */
 bool str_all(const char *s, size_t max, bool (*ok)(unsigned char c));
 
+/** Length of the valid UTF-8 sequence that n bytes at p begin with, 1 to 4; 0 when there is none.
+ */
+size_t utf8_len(const void *p, size_t n);
+
 #endif
