@@ -85,7 +85,8 @@ have_image() {
 
 @test "containerd-shim-runc-v2 under hull-containerd, adopted after a restart" {
     need hull-containerd
-    ln -sf "$(deb_extract containerd)/usr/bin/containerd-shim-runc-v2" "$(deb_file runc usr/sbin/runc)" "$T/bin/"
+    original containerd containerd-shim-runc-v2
+    original runc runc
     containerd_start
     have_image our_ctr
     run -6 our_ctr run --rm --runtime io.containerd.runc.v2 --cgroup "/$(test_cgroup)/once" "$image" once sh -c 'exit 6'

@@ -49,6 +49,7 @@ tree() {
 }
 
 @test "check-layers: a program that links a room of another, or a library too many, fails" {
+    need_tool readelf
     tree
     mkdir -p "$T/b/src/daemon" "$T/b/src/runtime"
     cat >"$T/b/build.ninja" <<-'END'

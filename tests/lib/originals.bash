@@ -4,11 +4,20 @@
 #   debian_containerd_start      sets ctr_address; `ctr ARG...` talks to it; our programs are on its PATH
 #   debian_containerd_stop
 
+# original PACKAGE PROGRAM...: Debian's own, on the test's PATH; a program of that name of ours is not in the way
+original() {
+    local package=$1 program path
+    shift
+    for program in "$@"; do
+        path=$(deb_file "$package" "usr/bin/$program" 2>/dev/null) || path=$(deb_file "$package" "usr/sbin/$program") ||
+            skip "Debian's $package can't be had"
+        ln -sf "$path" "$T/bin/$program"
+    done
+}
+
 debian_containerd_start() {
-    local dir runc
-    dir=$(deb_extract containerd) && runc=$(deb_file runc usr/sbin/runc) || skip "Debian's containerd can't be had"
-    ln -sf "$dir"/usr/bin/{containerd,ctr,containerd-shim-runc-v2} "$T/bin/"
-    ln -sf "$runc" "$T/bin/runc"
+    original containerd containerd ctr containerd-shim-runc-v2
+    original runc runc
     ctr_address=$T/d.sock
     # cri is Kubernetes' door; it wants a network configuration of its own
     cat >"$T/containerd.toml" <<-END
