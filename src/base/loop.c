@@ -61,9 +61,9 @@ void loop_free(struct loop *l)
 {
     if (l == NULL)
         return;
-    list_each (link, &l->sources)
+    list_each(link, &l->sources)
         source_free(CONTAINER_OF(link, struct source, link));
-    list_each (link, &l->dead)
+    list_each(link, &l->dead)
         source_free(CONTAINER_OF(link, struct source, link));
     close(l->epfd);
     free(l);
@@ -192,7 +192,7 @@ int loop_run(struct loop *l, struct err *e)
                 dispatch(s, ev[i].events);
         }
         l->dispatching = false;
-        list_each (link, &l->dead)
+        list_each(link, &l->dead)
             source_free(CONTAINER_OF(link, struct source, link));
     }
     return 0;

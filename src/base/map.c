@@ -152,7 +152,7 @@ const struct map_ent **map_sorted(const struct map *m)
 {
     const struct map_ent **list = mem_alloc_array(m->n, sizeof(const struct map_ent *));
     size_t n = 0;
-    map_each (ent, m)
+    map_each(ent, m)
         list[n++] = ent;
     if (n > 1)
         qsort(list, n, sizeof(list[0]), by_key);

@@ -104,12 +104,12 @@ static void arrays_grow_and_shrink(void **state)
         vec_push(&v, i);
     vec_remove(&v, 0);
     int sum = 0;
-    vec_each (x, &v)
+    vec_each(x, &v)
         sum += *x;
     assert_int_equal(sum, 4950);
     assert_int_equal(v.v[0], 1);
     vec_done(&v);
-    vec_each (x, &v)
+    vec_each(x, &v)
         fail();
     auto_arena struct arena *a = arena_new();
     VEC(const char *) names = {0};
@@ -142,7 +142,7 @@ static void maps_keep_order_through_removals(void **state)
     }
     assert_true(m.index_cap <= 8192);
     int expect = 1;
-    map_each (ent, &m) {
+    map_each(ent, &m) {
         (void)snprintf(key, sizeof(key), "k%d", expect);
         assert_string_equal(ent->key, key);
         expect += 2;

@@ -95,7 +95,7 @@ static void teardown(struct world *w)
 {
     ttrpc_client_free(w->client);
     ttrpc_server_free(w->server);
-    vec_each (c, &w->kept)
+    vec_each(c, &w->kept)
         ttrpc_call_reply_empty(*c);
     loop_free(w->loop);
     vec_done(&w->kept);
