@@ -44,6 +44,13 @@ struct ctd_task {
     const struct ctd_runtime *runtime;
 };
 
+struct ctd_exec {
+    const char *id, *exec_id;
+    const char *process; /* OCI process, JSON */
+    const char *stdin_, *stdout_, *stderr_;
+    bool terminal;
+};
+
 struct ctd_process {
     const char *id; /* container id, or exec id */
     uint32_t pid;
@@ -77,8 +84,8 @@ int ctd_task_delete(struct ctd *c, const char *id, const char *exec_id, struct c
                     struct err *e);
 int ctd_task_kill(struct ctd *c, const char *id, const char *exec_id, int signal, bool all,
                   struct err *e);
-int ctd_task_exec(struct ctd *c, const char *id, const char *exec_id, const char *process_json,
-                  const char *in, const char *out, const char *err, bool terminal, struct err *e);
+/** Register a process; ctd_task_start runs it. */
+int ctd_task_exec(struct ctd *c, const struct ctd_exec *x, struct err *e);
 int ctd_task_resize(struct ctd *c, const char *id, const char *exec_id, uint32_t w, uint32_t h,
                     struct err *e);
 int ctd_task_close_stdin(struct ctd *c, const char *id, const char *exec_id, struct err *e);

@@ -1,0 +1,140 @@
+/* Image names and blobs. */
+#include "client/images.h"
+
+#include "client/wire.h"
+#include "proto/content.pb-c.h"
+#include "proto/images.pb-c.h"
+
+#define IMAGES "/containerd.services.images.v1.Images/"
+#define CONTENT "/containerd.services.content.v1.Content/"
+
+static void image_of(const Images__Image *i, struct arena *a, struct ctd_image *out)
+{
+    *out = (struct ctd_image){
+        .name = i->name,
+        .media_type = i->target != NULL ? i->target->media_type : "",
+        .digest = i->target != NULL ? i->target->digest : "",
+        .size = i->target != NULL ? i->target->size : 0,
+        .created_ns = pb_time_ns(i->created_at),
+        .updated_ns = pb_time_ns(i->updated_at),
+        .labels = wire_labels(i->n_labels, i->labels, a),
+    };
+}
+
+int ctd_image_get(struct ctd *c, const char *name, struct arena *a, struct ctd_image *out,
+                  struct err *e)
+{
+    Images__GetImageRequest req = IMAGES__GET_IMAGE_REQUEST__INIT;
+    Images__GetImageResponse *r;
+
+    req.name = (char *)name;
+    if (ctd_call(c, IMAGES "Get", &req.base, NULL, &images__get_image_response__descriptor, a, &r,
+                 e) < 0)
+        return e->kind == ERR_NOT_FOUND ? 0 : -1;
+    if (r->image == NULL)
+        return 0;
+    image_of(r->image, a, out);
+    return 1;
+}
+
+int ctd_image_list(struct ctd *c, const char *filter, struct arena *a, struct ctd_image **out,
+                   size_t *out_n, struct err *e)
+{
+    Images__ListImagesRequest req = IMAGES__LIST_IMAGES_REQUEST__INIT;
+    Images__ListImagesResponse *r;
+    char *filters[] = {(char *)filter};
+
+    if (filter != NULL) {
+        req.filters = filters;
+        req.n_filters = 1;
+    }
+    TRY(ctd_call(c, IMAGES "List", &req.base, NULL, &images__list_images_response__descriptor, a,
+                 &r, e));
+    *out = arena_alloc_array(a, r->n_images + 1, sizeof(**out));
+    *out_n = r->n_images;
+    for (size_t i = 0; i < r->n_images; i++)
+        image_of(r->images[i], a, &(*out)[i]);
+    return 0;
+}
+
+int ctd_image_put(struct ctd *c, const struct ctd_image *img, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    Types__Descriptor target = TYPES__DESCRIPTOR__INIT;
+    Images__Image doc = IMAGES__IMAGE__INIT;
+    Images__UpdateImageRequest update = IMAGES__UPDATE_IMAGE_REQUEST__INIT;
+    Images__CreateImageRequest create = IMAGES__CREATE_IMAGE_REQUEST__INIT;
+    Images__UpdateImageResponse *updated;
+    Images__CreateImageResponse *created;
+
+    target.media_type = (char *)img->media_type;
+    target.digest = (char *)img->digest;
+    target.size = img->size;
+    doc.name = (char *)img->name;
+    doc.target = &target;
+    vec_each (l, &img->labels)
+        pb_map_add(&images__image__labels_entry__descriptor, &doc.n_labels, &doc.labels, l->key,
+                   l->val, a);
+    update.image = create.image = &doc;
+    if (ctd_call(c, IMAGES "Update", &update.base, NULL, &images__update_image_response__descriptor,
+                 a, &updated, e) == 0)
+        return 0;
+    if (e->kind != ERR_NOT_FOUND)
+        return -1;
+    return ctd_call(c, IMAGES "Create", &create.base, NULL,
+                    &images__create_image_response__descriptor, a, &created, e);
+}
+
+int ctd_image_delete(struct ctd *c, const char *name, bool sync, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    Images__DeleteImageRequest req = IMAGES__DELETE_IMAGE_REQUEST__INIT;
+    Pb__Empty *r;
+
+    req.name = (char *)name;
+    req.sync = sync;
+    return ctd_call(c, IMAGES "Delete", &req.base, NULL, &pb__empty__descriptor, a, &r, e);
+}
+
+int ctd_content_read(struct ctd *c, const char *digest, size_t max, struct buf *out, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    Content__ReadContentRequest req = CONTENT__READ_CONTENT_REQUEST__INIT;
+    struct grpc_stream *s = NULL;
+    size_t start = out->n;
+    int r;
+
+    req.digest = (char *)digest;
+    TRY(ctd_stream(c, CONTENT "Read", NULL, &s, e));
+    r = grpc_stream_send(s, &req.base, e);
+    grpc_stream_close_send(s);
+    while (r >= 0) {
+        Content__ReadContentResponse *m;
+
+        r = grpc_stream_recv(s, &content__read_content_response__descriptor, a, &m, e);
+        if (r <= 0)
+            break;
+        if (out->n - start + m->data.len > max || buf_add(out, m->data.data, m->data.len) < 0)
+            r = err_set(e, ERR_TOO_LARGE, "blob %s has more than %zu bytes", digest, max);
+    }
+    grpc_stream_free(s);
+    return r;
+}
+
+int ctd_content_info(struct ctd *c, const char *digest, struct arena *a, int64_t *out_size,
+                     struct strmap *out_labels, struct err *e)
+{
+    Content__InfoRequest req = CONTENT__INFO_REQUEST__INIT;
+    Content__InfoResponse *r;
+
+    req.digest = (char *)digest;
+    if (ctd_call(c, CONTENT "Info", &req.base, NULL, &content__info_response__descriptor, a, &r,
+                 e) < 0)
+        return e->kind == ERR_NOT_FOUND ? 0 : -1;
+    if (r->info == NULL)
+        return 0;
+    *out_size = r->info->size;
+    if (out_labels != NULL)
+        *out_labels = wire_labels(r->info->n_labels, r->info->labels, a);
+    return 1;
+}
