@@ -4,8 +4,8 @@
  * is walked twice and nothing has to be remounted. Also the option words of OCI mounts as one
  * table.
  */
-#ifndef HULL_SYS_MOUNT_H
-#define HULL_SYS_MOUNT_H
+#ifndef HULL_SYS_MOUNTS_H
+#define HULL_SYS_MOUNTS_H
 
 #include "base/err.h"
 #include "base/vec.h"

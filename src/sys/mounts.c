@@ -1,8 +1,8 @@
 /*
- * Mounts: see mount.h. The option words are one table; what each does is a column. Source:
+ * Mounts: see mounts.h. The option words are one table; what each does is a column. Source:
  * runtime-spec config-linux.md "Linux mount options", mount_setattr(2).
  */
-#include "sys/mount.h"
+#include "sys/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
