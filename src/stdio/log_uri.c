@@ -50,12 +50,14 @@ static int set_attrs(const struct param *p, const char *value, const char **memb
                      struct arena *arena, struct err *e)
 {
     static const struct json_field fields[] = {{"a", 0, 0, JSON_MAP, NULL}};
+    static const struct json_desc object = {"attrs", sizeof(struct strmap), 0, NULL};
     static const struct json_desc desc = {"attrs", sizeof(struct strmap), 1, fields};
     struct strmap map = {0};
     auto_buf struct buf doc = BUF_MAX(4 * LOG_ATTRS_MAX);
     TRY(set_text(p, value, member, e));
     buf_printf(&doc, "{\"a\":%s}", value);
-    if (json_parse(&desc, &map, doc.p, doc.n, arena, e) < 0)
+    if (json_parse(&object, &map, value, strlen(value), arena, e) < 0 ||
+        json_parse(&desc, &map, doc.p, doc.n, arena, e) < 0)
         return err_wrap(e, "log parameter %s", p->name);
     buf_reset(&doc);
     json_write(&desc, &map, &doc);

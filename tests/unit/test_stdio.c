@@ -1,0 +1,711 @@
+/* Log URIs, the json-file log written and read over rotations and torn ends, attached clients,
+ * pumps. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "stdio/attach.h"
+#include "stdio/hub.h"
+#include "stdio/jsonlog.h"
+#include "stdio/jsonlog_reader.h"
+#include "stdio/log_uri.h"
+#include "stdio/pump.h"
+#include "sys/fd.h"
+#include "sys/path.h"
+
+static char dir[] = "/tmp/hull-test-stdio-XXXXXX";
+static char log_path[64], sock_path[64];
+
+static int make_dir(void **state)
+{
+    (void)state;
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    (void)snprintf(log_path, sizeof(log_path), "%s/c-json.log", dir);
+    (void)snprintf(sock_path, sizeof(sock_path), "%s/a.sock", dir);
+    return 0;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    return path_remove_tree(AT_FDCWD, dir, &e);
+}
+
+/* an empty folder for the next test */
+static int clean(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    return path_remove_tree(AT_FDCWD, dir, &e) < 0 ? -1 : mkdir(dir, 0700);
+}
+
+/* ---- URIs */
+
+static void uris_read_and_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *again; /* again: NULL, the same */
+    } good[] = {
+        {"binary:///x/hull-logger?driver=json-file&path=/a/"
+         "b&max-size=10&max-file=3&attrs=%7B%22a%22:%22b%20c%22%7D"
+         "&attach=/run/a.sock&stdin=1&mode=non-blocking",
+         NULL},
+        {"binary:///x/hull-logger?driver=none", NULL},
+        {"binary:///x/hull-logger?path=/a%20%26%3Db&driver=json-file",
+         "binary:///x/hull-logger?driver=json-file&path=/a%20%26%3Db"},
+        {"binary:///x/hull-logger?path=/a+b&stdin=0",
+         "binary:///x/hull-logger?driver=json-file&path=/a%20b"},
+        {"binary:///x/hull-logger?path=/a&attrs={}",
+         "binary:///x/hull-logger?driver=json-file&path=/a"},
+    };
+    struct err e = {0};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        auto_arena struct arena *a = arena_new();
+        auto_buf struct buf out = BUF_MAX(LOG_URI_MAX);
+        struct log_uri u;
+        int r = log_uri_parse(good[i].text, a, &u, &e);
+        if (r != 1)
+            fail_msg("%s: %d %s", good[i].text, r, e.msg);
+        log_uri_write(&u, &out);
+        assert_string_equal(buf_cstr(&out), good[i].again != NULL ? good[i].again : good[i].text);
+    }
+    struct log_uri u;
+    auto_arena struct arena *a = arena_new();
+    assert_int_equal(log_uri_parse("file:///x", a, &u, &e), 0);
+    assert_int_equal(log_uri_parse("binary:///usr/bin/other-logger?path=x", a, &u, &e), 0);
+    assert_int_equal(log_uri_parse("/run/x/fifo", a, &u, &e), 0);
+    assert_int_equal(log_uri_parse(good[0].text, a, &u, &e), 1);
+    assert_string_equal(u.attrs, "{\"a\":\"b c\"}");
+    assert_true(u.open_stdin && u.max_size == 10 && u.max_file == 3);
+    assert_string_equal(strmap_get(&u.opts, "mode"), "non-blocking");
+    char *args[] = {(char[]){"path"}, (char[]){"/l"}, (char[]){"driver"}, (char[]){"json-file"}};
+    assert_ok(log_uri_parse_args(4, args, a, &u, &e));
+    assert_string_equal(u.path, "/l");
+    assert_err(log_uri_parse_args(3, args, a, &u, &e), ERR_INVALID, "driver has no value");
+}
+
+static void bad_uris_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *params, *error;
+    } bad[] = {
+        {"driver=json-file", "path is missing"},
+        {"path=a", "not an absolute path"},
+        {"path=/a&path=/b", "path is there twice"},
+        {"path=/a&max-file=0", "max-file: \"0\" is not a number from 1"},
+        {"path=/a&max-size=1x", "max-size"},
+        {"path=/a&attrs=%7B", "attrs"},
+        {"path=/a&attrs=[]", "attrs"},
+        {"path=/a&attrs=%7B%7D,%22b%22:%7B%7D", "attrs"},
+        {"path=/a&attrs=%7B%22a%22:1%7D", "attrs"},
+        {"path=/a%0", "bad escape"},
+        {"path=/a%", "bad escape"},
+        {"path=/a%zz", "bad escape"},
+        {"path=/a%00", "NUL"},
+        {"path=/a&=x", "without a name"},
+        {"path=/a&stdin=1", "needs the parameter attach"},
+        {"path=/a&stdin=2", "stdin"},
+        {"path=/a&attach=/"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaa"
+         "aaaaa",
+         "attach: must be 1 to 107 bytes"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct err e = {0};
+        auto_arena struct arena *a = arena_new();
+        auto_free char *text = mem_printf("binary:///x/hull-logger?%s", bad[i].params);
+        struct log_uri u;
+        assert_err(log_uri_parse(text, a, &u, &e), ERR_INVALID, bad[i].error);
+    }
+}
+
+/* ---- writing */
+
+static struct jsonlog *open_log(int64_t max_size, int64_t max_file, const char *attrs)
+{
+    struct err e = {0};
+    struct jsonlog *l = NULL;
+    assert_ok(jsonlog_open(log_path, max_size, max_file, attrs, &l, &e));
+    return l;
+}
+
+static void put(struct jsonlog *l, enum stdio_stream s, const char *text)
+{
+    struct err e = {0};
+    assert_ok(jsonlog_write(l, s, text, strlen(text), 1767323045600000000, &e));
+}
+
+static char *content(const char *suffix)
+{
+    struct err e = {0};
+    auto_free char *path = mem_printf("%s%s", log_path, suffix);
+    struct buf b = BUF_MAX(64 << 20);
+    assert_ok(file_read(AT_FDCWD, path, &b, &e));
+    return buf_take(&b);
+}
+
+static void lines_look_as_dockers(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct jsonlog *l = open_log(-1, 1, NULL);
+    put(l, STDIO_OUT, "a");
+    put(l, STDIO_ERR, "x<>&\"\\\t\x01\r\n");
+    put(l, STDIO_OUT, "b\n\n\xff\xc3\xa9\xe2\x80\xa8\n");
+    put(l, STDIO_OUT, "no end");
+    assert_ok(jsonlog_end(l, STDIO_OUT, &e));
+    assert_ok(jsonlog_end(l, STDIO_ERR, &e));
+    jsonlog_close(l);
+    l = open_log(-1, 1, "{\"k\":\"v\"}");
+    put(l, STDIO_OUT, "more\n");
+    jsonlog_close(l);
+    auto_free char *text = content("");
+#define AT "\"time\":\"2026-01-02T03:04:05.6Z\"}\n"
+    assert_string_equal(
+        text,
+        "{\"log\":\"x\\u003c\\u003e\\u0026\\\"\\\\\\u0009\\u0001\\r\\n\",\"stream\":\"stderr\"," AT
+        "{\"log\":\"ab\\n\",\"stream\":\"stdout\"," AT "{\"log\":\"\\n\",\"stream\":\"stdout\"," AT
+        "{\"log\":\"\\ufffd\xc3\xa9\\u2028\\n\",\"stream\":\"stdout\"," AT
+        "{\"log\":\"no end\",\"stream\":\"stdout\"," AT
+        "{\"log\":\"more\\n\",\"stream\":\"stdout\",\"attrs\":{\"k\":\"v\"}," AT);
+}
+
+static void long_lines_become_pieces(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct jsonlog *l = open_log(-1, 1, NULL);
+    auto_free char *big = mem_alloc(40001);
+    memset(big, 'x', 40000);
+    memcpy(big + 16383, "\xc3\xa9", 2); /* must not be cut */
+    big[39999] = '\n';
+    for (size_t at = 0; at < 40000; at += 1000)
+        assert_ok(jsonlog_write(l, STDIO_OUT, big + at, 1000, NS_PER_S + (int64_t)at, &e));
+    jsonlog_close(l);
+    struct jsonlog_reader_opts o = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
+    struct jsonlog_reader *r = NULL;
+    struct jsonlog_record rec;
+    auto_buf struct buf all = BUF_MAX(1 << 20);
+    size_t n = 0;
+    assert_ok(jsonlog_reader_open(&o, &r, &e));
+    while (jsonlog_next(r, &rec, &e) > 0) {
+        n++;
+        assert_true(rec.line.n <= JSONLOG_LINE_MAX);
+        assert_int_equal(rec.time_ns, NS_PER_S);
+        buf_add(&all, rec.line.p, rec.line.n);
+    }
+    jsonlog_reader_close(r);
+    assert_int_equal(n, 3);
+    assert_int_equal(all.n, 40000);
+    assert_memory_equal(all.p, big, 40000);
+}
+
+static void torn_ends_are_mended(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct jsonlog *l = open_log(-1, 1, NULL);
+    put(l, STDIO_OUT, "one\n");
+    jsonlog_close(l);
+    auto_fd int fd = open(log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(fd_write_all(fd, "{\"log\":\"torn", 12), 0);
+    l = open_log(-1, 1, NULL);
+    put(l, STDIO_OUT, "two\n");
+    jsonlog_close(l);
+    auto_free char *text = content("");
+    assert_null(strstr(text, "torn"));
+    assert_non_null(strstr(text, "two"));
+    struct stat st;
+    assert_int_equal(stat(log_path, &st), 0);
+    assert_int_equal(st.st_size, strlen(text));
+    (void)e;
+}
+
+static void files_rotate(void **state)
+{
+    (void)state;
+    struct stat st;
+    struct jsonlog *l = open_log(100, 3, NULL);
+    for (int i = 0; i < 20; i++) {
+        char line[32];
+        (void)snprintf(line, sizeof(line), "line %d\n", i);
+        put(l, STDIO_OUT, line);
+    }
+    jsonlog_close(l);
+    auto_free char *now = content(""), *one = content(".1"), *two = content(".2");
+    assert_non_null(strstr(now, "line 19"));
+    assert_non_null(strstr(one, "line 17"));
+    assert_non_null(strstr(two, "line 15"));
+    auto_free char *three = mem_printf("%s.3", log_path);
+    assert_int_equal(stat(three, &st), -1);
+    assert_true(strlen(one) >= 100 && strlen(one) < 200);
+}
+
+/* ---- reading */
+
+static int64_t number_of(const struct jsonlog_record *rec)
+{
+    struct str s = rec->line;
+    uint64_t n = 0;
+    (void)str_cut(&s, ' ');
+    s.n -= s.n > 0;
+    assert_true(str_to_u64(s, 0, UINT64_MAX, &n));
+    return (int64_t)n;
+}
+
+static void tails_cross_files(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct jsonlog *l = open_log(1000, 100, NULL);
+    for (int i = 0; i < 200; i++) {
+        char line[32];
+        int n = snprintf(line, sizeof(line), "line %d\n", i);
+        assert_ok(jsonlog_write(l, STDIO_OUT, line, (size_t)n, (1000 + i) * NS_PER_S, &e));
+    }
+    jsonlog_close(l);
+    static const struct {
+        int64_t tail, since, until;
+        int64_t first, n;
+    } cases[] = {{-1, 0, 0, 0, 200},   {0, 0, 0, 0, 0},         {1, 0, 0, 199, 1},
+                 {15, 0, 0, 185, 15},  {16, 0, 0, 184, 16},     {150, 0, 0, 50, 150},
+                 {200, 0, 0, 0, 200},  {5000, 0, 0, 0, 200},    {-1, 1190, 0, 190, 10},
+                 {-1, 0, 1010, 0, 11}, {20, 1185, 1190, 185, 6}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct jsonlog_reader_opts o = {.path = log_path,
+                                        .tail = cases[i].tail,
+                                        .since_ns = cases[i].since * NS_PER_S,
+                                        .until_ns = cases[i].until * NS_PER_S,
+                                        .ended_fd = -1,
+                                        .cancel_fd = -1};
+        struct jsonlog_reader *r = NULL;
+        struct jsonlog_record rec;
+        int64_t n = 0;
+        assert_ok(jsonlog_reader_open(&o, &r, &e));
+        while (jsonlog_next(r, &rec, &e) > 0)
+            assert_int_equal(number_of(&rec), cases[i].first + n++);
+        assert_int_equal(n, cases[i].n);
+        jsonlog_reader_close(r);
+    }
+}
+
+static void bad_lines_are_skipped(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    auto_fd int fd = open(log_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    auto_free char *huge = mem_alloc(3 << 20);
+    memset(huge, 'z', 3 << 20);
+    static const char bad[] =
+        "\nnot json\n{\"log\":\"a\"}\n{\"log\":1,\"time\":\"2026-01-02T03:04:05Z\"}\n"
+        "{\"log\":\"a\",\"time\":\"x\"}\n{\"log\":\"\\ud83d\\ude00 "
+        "\\u00e9\\t\\/\",\"x\":{\"y\":[1,\"]\"]},"
+        "\"stream\":\"stderr\",\"attrs\":{\"a\":\"b\"},\"time\":\"2026-01-02T03:04:05Z\"}\n"
+        "{\"log\":\"\\u12\",\"time\":\"2026-01-02T03:04:05Z\"}\n{\"log\":\"q\",\"time\":\"2026-01-"
+        "02T03:04:05Z\"} x\n";
+    assert_int_equal(fd_write_all(fd, bad, sizeof(bad) - 1), 0);
+    assert_int_equal(fd_write_all(fd, huge, 3 << 20), 0);
+    static const char good[] =
+        "\n{ \"time\" : \"2026-01-02T03:04:05Z\" , \"log\" : \"last\" }\n{\"log\":\"torn";
+    assert_int_equal(fd_write_all(fd, good, sizeof(good) - 1), 0);
+    struct jsonlog_reader_opts o = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
+    struct jsonlog_reader *r = NULL;
+    struct jsonlog_record rec;
+    assert_ok(jsonlog_reader_open(&o, &r, &e));
+    assert_int_equal(jsonlog_next(r, &rec, &e), 1);
+    assert_true(str_eq(rec.line, "\xf0\x9f\x98\x80 \xc3\xa9\t/"));
+    assert_int_equal(rec.stream, STDIO_ERR);
+    assert_true(str_eq(rec.attrs, "{\"a\":\"b\"}"));
+    assert_int_equal(jsonlog_next(r, &rec, &e), 1);
+    assert_true(str_eq(rec.line, "last"));
+    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
+    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
+    jsonlog_reader_close(r);
+}
+
+#define FOLLOWED 60000
+
+struct follow {
+    int ended_fd;
+    struct err e;
+    int failed;
+};
+
+/* writes, is "killed" with a torn record now and then, and rotates all the time */
+static void *write_numbers(void *arg)
+{
+    struct follow *f = arg;
+    struct jsonlog *l = NULL;
+    for (int i = 0; i < FOLLOWED; i++) {
+        char line[32];
+        int n = snprintf(line, sizeof(line), "line %d\n", i);
+        if (i % 5000 == 0) {
+            jsonlog_close(l);
+            int fd = open(log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+            if (fd >= 0)
+                f->failed |= write(fd, "{\"log\":\"torn", 12) != 12;
+            fd_close(fd);
+            f->failed |= jsonlog_open(log_path, 20000, 1000, NULL, &l, &f->e) < 0;
+        }
+        f->failed |= jsonlog_write(l, STDIO_OUT, line, (size_t)n, time_now_ns(), &f->e) < 0;
+    }
+    jsonlog_close(l);
+    uint64_t one = 1;
+    f->failed |= write(f->ended_fd, &one, sizeof(one)) != sizeof(one);
+    return NULL;
+}
+
+static void following_loses_nothing(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct follow f = {.ended_fd = eventfd(0, EFD_CLOEXEC)};
+    struct jsonlog_reader_opts o = {
+        .path = log_path, .tail = -1, .follow = true, .ended_fd = f.ended_fd, .cancel_fd = -1};
+    struct jsonlog_reader *r = NULL;
+    struct jsonlog_record rec;
+    pthread_t thread;
+    int64_t n = 0;
+    int got;
+    assert_ok(jsonlog_reader_open(&o, &r, &e));
+    assert_int_equal(pthread_create(&thread, NULL, write_numbers, &f), 0);
+    while ((got = jsonlog_next(r, &rec, &e)) > 0)
+        if (number_of(&rec) != n++)
+            break;
+    pthread_join(thread, NULL);
+    if (got < 0)
+        fail_msg("%s", e.msg);
+    assert_int_equal(f.failed, 0);
+    assert_int_equal(got, 0);
+    assert_int_equal(n, FOLLOWED);
+    jsonlog_reader_close(r);
+    close(f.ended_fd);
+}
+
+static void following_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    int p[2];
+    assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+    struct jsonlog_reader_opts o = {
+        .path = log_path, .tail = -1, .follow = true, .ended_fd = -1, .cancel_fd = p[0]};
+    struct jsonlog_reader *r = NULL;
+    struct jsonlog_record rec;
+    assert_ok(jsonlog_reader_open(&o, &r, &e));
+    close(p[1]);
+    assert_err(jsonlog_next(r, &rec, &e), ERR_CANCELLED, "cancelled");
+    jsonlog_reader_close(r);
+    close(p[0]);
+    o.cancel_fd = -1;
+    o.until_ns = time_now_ns() + 20 * NS_PER_MS;
+    assert_ok(jsonlog_reader_open(&o, &r, &e));
+    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
+    jsonlog_reader_close(r);
+}
+
+/* ---- attached clients: a hub in a thread */
+
+struct server {
+    struct loop *loop;
+    struct hub *hub;
+    int out, err, in; /* our ends of the container's streams */
+    int stop;
+    bool ended;
+    pthread_t thread;
+};
+
+static void hub_ended(void *arg)
+{
+    struct server *s = arg;
+    s->ended = true;
+}
+
+static void on_stop(struct source *src, int fd, uint32_t events, void *arg)
+{
+    struct server *s = arg;
+    (void)src, (void)fd, (void)events;
+    loop_stop(s->loop);
+}
+
+static void *run_server(void *arg)
+{
+    struct server *s = arg;
+    struct err e = {0};
+    (void)loop_run(s->loop, &e);
+    return NULL;
+}
+
+static void server_start(struct server *s, const char *driver)
+{
+    struct err e = {0};
+    struct log_uri u = LOG_URI_DEFAULT;
+    int out[2], err[2], in[2];
+    u.driver = driver;
+    u.path = log_path;
+    u.attach = sock_path;
+    u.open_stdin = true;
+    *s = (struct server){.loop = loop_new(&e), .stop = eventfd(0, EFD_CLOEXEC)};
+    assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK) + pipe2(err, O_CLOEXEC | O_NONBLOCK) +
+                         pipe2(in, O_CLOEXEC | O_NONBLOCK),
+                     0);
+    assert_ok(hub_new(s->loop, &u, false, &s->hub, &e));
+    assert_ok(hub_add_output(s->hub, out[0], STDIO_OUT, &e));
+    assert_ok(hub_add_output(s->hub, err[0], STDIO_ERR, &e));
+    hub_set_input(s->hub, in[1]);
+    hub_on_end(s->hub, hub_ended, s);
+    s->out = out[1], s->err = err[1], s->in = in[0];
+    assert_int_equal(fd_set_nonblock(s->out, false), 0);
+    assert_int_equal(fd_set_nonblock(s->in, false), 0);
+    assert_non_null(loop_add_fd(s->loop, s->stop, 1, on_stop, s, &e));
+    assert_int_equal(pthread_create(&s->thread, NULL, run_server, s), 0);
+}
+
+static void server_stop(struct server *s)
+{
+    uint64_t one = 1;
+    assert_int_equal(write(s->stop, &one, sizeof(one)), sizeof(one));
+    pthread_join(s->thread, NULL);
+    hub_free(s->hub);
+    loop_free(s->loop);
+    fd_close(s->out);
+    fd_close(s->err);
+    fd_close(s->in);
+    close(s->stop);
+}
+
+/* one frame, waiting at most 10 s */
+static struct attach_frame receive(struct attach *a)
+{
+    struct err e = {0};
+    struct attach_frame f;
+    for (;;) {
+        int r = attach_next(a, &f, &e);
+        if (r < 0)
+            fail_msg("%s", e.msg);
+        if (r == 1)
+            return f;
+        struct pollfd p = {.fd = attach_fd(a), .events = attach_events(a)};
+        assert_int_equal(poll(&p, 1, 10000), 1);
+        if ((p.revents & POLLOUT) != 0)
+            assert_true(attach_flush(a, &e) >= 0);
+    }
+}
+
+static void clients_see_all_streams(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct server s;
+    struct attach *a = NULL, *b = NULL;
+    unsigned have = 0;
+    server_start(&s, "json-file");
+    assert_ok(
+        attach_open(sock_path, ATTACH_STDIN | ATTACH_STDOUT | ATTACH_STDERR, 5000, &a, &have, &e));
+    assert_int_equal(have, ATTACH_STDIN | ATTACH_STDOUT | ATTACH_STDERR);
+    assert_ok(attach_open(sock_path, ATTACH_STDERR, 5000, &b, NULL, &e));
+    assert_int_equal(fd_write_all(s.out, "hello", 5), 0);
+    struct attach_frame f = receive(a);
+    assert_int_equal(f.type, ATTACH_T_STDOUT);
+    assert_true(str_eq(f.data, "hello"));
+    assert_memory_equal(f.raw.p, "\1\0\0\0\0\0\0\5hello", 13);
+    assert_int_equal(fd_write_all(s.err, "oops\n", 5), 0);
+    f = receive(b);
+    assert_true(f.type == ATTACH_T_STDERR && str_eq(f.data, "oops\n"));
+    f = receive(a);
+    assert_true(f.type == ATTACH_T_STDERR && str_eq(f.data, "oops\n"));
+    char got[64] = "";
+    assert_int_equal(attach_stdin(a, "typed", 5, &e), 5);
+    assert_int_equal(fd_read_all(s.in, got, 5), 0);
+    assert_string_equal(got, "typed");
+    assert_ok(attach_close_stdin(a, &e));
+    assert_int_equal(read(s.in, got, sizeof(got)), 0);
+    close(s.out), close(s.err);
+    s.out = s.err = -1;
+    assert_int_equal(receive(a).type, ATTACH_T_END);
+    assert_int_equal(receive(b).type, ATTACH_T_END);
+    attach_close(b);
+    /* one who comes late is told so */
+    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &b, NULL, &e));
+    assert_int_equal(receive(b).type, ATTACH_T_END);
+    attach_close(a);
+    attach_close(b);
+    server_stop(&s);
+    assert_true(s.ended);
+    auto_free char *text = content("");
+    assert_non_null(strstr(text, "{\"log\":\"hello\",\"stream\":\"stdout\""));
+    assert_non_null(strstr(text, "{\"log\":\"oops\\n\",\"stream\":\"stderr\""));
+    assert_err(attach_open(sock_path, ATTACH_STDOUT, 5000, &a, NULL, &e), ERR_NOT_FOUND,
+               "No such file");
+}
+
+static void only_who_asked_may_type(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct server s;
+    struct attach *a = NULL;
+    server_start(&s, "none");
+    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &a, NULL, &e));
+    assert_int_equal(attach_stdin(a, "x", 1, &e), 1);
+    struct attach_frame f = receive(a);
+    assert_int_equal(f.type, ATTACH_T_ERROR);
+    attach_close(a);
+    server_stop(&s);
+}
+
+#define FLOOD ((size_t)8 << 20)
+
+static void *flood(void *arg)
+{
+    struct server *s = arg;
+    auto_free char *p = mem_alloc(FLOOD);
+    for (size_t i = 0; i < FLOOD; i++)
+        p[i] = (char)('a' + i / 7 % 26);
+    (void)fd_write_all(s->out, p, FLOOD);
+    fd_close(s->out);
+    fd_close(s->err);
+    s->out = s->err = -1;
+    return NULL;
+}
+
+/* A slow reader holds up the writer and gets everything; a dead one does not. */
+static void slow_readers_hold_up(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct server s;
+    struct attach *slow = NULL, *dead = NULL;
+    pthread_t thread;
+    size_t n = 0;
+    server_start(&s, "none");
+    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &slow, NULL, &e));
+    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &dead, NULL, &e));
+    assert_int_equal(pthread_create(&thread, NULL, flood, &s), 0);
+    struct pollfd p = {.fd = s.out, .events = POLLOUT};
+    while (poll(&p, 1, 200) == 1) /* until the pipe stays full */
+        assert_int_equal(poll(NULL, 0, 20), 0);
+    attach_close(dead);
+    for (;;) {
+        struct attach_frame f = receive(slow);
+        if (f.type == ATTACH_T_END)
+            break;
+        for (size_t i = 0; i < f.data.n; i++, n++)
+            if (f.data.p[i] != (char)('a' + n / 7 % 26))
+                fail_msg("byte %zu is wrong", n);
+    }
+    assert_int_equal(n, FLOOD);
+    pthread_join(thread, NULL);
+    attach_close(slow);
+    server_stop(&s);
+}
+
+/* What a client has not taken when time is up waits in its socket. */
+static void the_end_keeps_what_was_printed(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct server s;
+    struct attach *a = NULL;
+    size_t n = 0;
+    auto_free char *p = mem_alloc(10000);
+    server_start(&s, "none");
+    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &a, NULL, &e));
+    assert_int_equal(fd_set_nonblock(s.out, true), 0);
+    ssize_t w;
+    size_t written = 0;
+    for (int idle = 0; idle<20; idle = w> 0 ? 0 : idle + 1) {
+        w = write(s.out, p, 10000);
+        written += w > 0 ? (size_t)w : 0;
+        if (w < 0)
+            assert_int_equal(poll(NULL, 0, 5), 0);
+    }
+    server_stop(&s);
+    struct attach_frame f;
+    while ((f = receive(a)).type != ATTACH_T_END)
+        n += f.data.n;
+    assert_int_equal(n, written);
+    attach_close(a);
+}
+
+/* ---- pumps */
+
+static void pump_over(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void *drink(void *arg)
+{
+    int fd = *(int *)arg;
+    static char got[FLOOD];
+    size_t n = 0;
+    ssize_t r;
+    while (n < FLOOD && (r = read(fd, got + n, MIN(FLOOD - n, (size_t)5000))) > 0)
+        n += (size_t)r;
+    for (size_t i = 0; i < n; i++)
+        if (got[i] != (char)('a' + i / 7 % 26))
+            return NULL;
+    return n == FLOOD ? arg : NULL;
+}
+
+static void pumps_copy_all(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    int from[2], to[2];
+    struct pump *p = NULL;
+    struct loop *loop = loop_new(&e);
+    struct server s = {.err = -1};
+    pthread_t writer, reader;
+    void *ok = NULL;
+    assert_int_equal(pipe2(from, O_CLOEXEC | O_NONBLOCK) + pipe2(to, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(fd_set_nonblock(from[1], false) + fd_set_nonblock(to[0], false), 0);
+    s.out = from[1];
+    assert_ok(pump_new(loop, from[0], to[1], pump_over, loop, &p, &e));
+    assert_int_equal(pthread_create(&writer, NULL, flood, &s), 0);
+    assert_int_equal(pthread_create(&reader, NULL, drink, &to[0]), 0);
+    assert_ok(loop_run(loop, &e));
+    pthread_join(writer, NULL);
+    pthread_join(reader, &ok);
+    assert_non_null(ok);
+    assert_true(pump_ended(p));
+    pump_free(p);
+    loop_free(loop);
+    close(to[0]);
+}
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(uris_read_and_written),
+        cmocka_unit_test(bad_uris_are_named),
+        cmocka_unit_test_setup(lines_look_as_dockers, clean),
+        cmocka_unit_test_setup(long_lines_become_pieces, clean),
+        cmocka_unit_test_setup(torn_ends_are_mended, clean),
+        cmocka_unit_test_setup(files_rotate, clean),
+        cmocka_unit_test_setup(tails_cross_files, clean),
+        cmocka_unit_test_setup(bad_lines_are_skipped, clean),
+        cmocka_unit_test_setup(following_loses_nothing, clean),
+        cmocka_unit_test_setup(following_can_be_cancelled, clean),
+        cmocka_unit_test_setup(clients_see_all_streams, clean),
+        cmocka_unit_test_setup(only_who_asked_may_type, clean),
+        cmocka_unit_test_setup(slow_readers_hold_up, clean),
+        cmocka_unit_test_setup(the_end_keeps_what_was_printed, clean),
+        cmocka_unit_test(pumps_copy_all),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
