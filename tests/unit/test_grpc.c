@@ -1,0 +1,692 @@
+/* gRPC: our client against our server, and a server against bytes that no client would send. */
+#include "test.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "proto/content.pb-c.h"
+#include "proto/version.pb-c.h"
+#include "rpc/grpc.h"
+#include "rpc/grpc_wire.h"
+#include "sys/fd.h"
+
+#define SERVICE "test.Service"
+#define BLOB ((size_t)48 << 20) /* more than all windows and queues together */
+#define CHUNK ((size_t)1 << 20)
+
+/* ---- the server ---- */
+
+struct world {
+    struct grpc_server *server;
+    struct grpc_client *client;
+    int cancelled; /* an eventfd: a kept call was cancelled */
+    pthread_mutex_t lock;
+    struct grpc_call *kept; /* guarded by lock */
+    atomic_int sent;        /* chunks that read_blob has sent */
+};
+
+static int get_version(struct grpc_call *c, const void *req, struct err *e)
+{
+    Version__VersionResponse r = VERSION__VERSION_RESPONSE__INIT;
+    const char *ns = grpc_call_metadata(c, "containerd-namespace");
+
+    (void)req;
+    r.version = (char *)(uintptr_t)(ns != NULL ? ns : "none");
+    r.revision = mem_printf("%d", (int)grpc_call_peer(c).uid);
+    int result = grpc_call_reply(c, &r.base, e);
+    free(r.revision);
+    return result;
+}
+
+static int get_info(struct grpc_call *c, const void *req, struct err *e)
+{
+    const Content__InfoRequest *r = req;
+    Content__InfoResponse resp = CONTENT__INFO_RESPONSE__INIT;
+    Content__Info info = CONTENT__INFO__INIT;
+
+    if (strcmp(r->digest, "open") == 0)
+        return 0; /* a handler that forgets to answer */
+    if (strcmp(r->digest, "empty") == 0)
+        return grpc_call_reply(c, &resp.base, e);
+    if (strlen(r->digest) < 100)
+        return err_set(e, ERR_EXISTS, "content \"%s\": 100 %% ünïcode\n: already exists",
+                       r->digest);
+    info.digest = r->digest;
+    resp.info = &info;
+    return grpc_call_reply(c, &resp.base, e);
+}
+
+/* Sends a blob in chunks, going on only while there is room. */
+static int read_blob(struct grpc_call *c, const void *req, struct err *e)
+{
+    static uint8_t chunk[CHUNK];
+    struct world *w = grpc_call_ctx(c);
+    const Content__ReadContentRequest *r = req;
+    size_t *at = grpc_call_data(c);
+
+    if (at == NULL) {
+        at = mem_alloc(sizeof(*at));
+        grpc_call_set_data(c, at, free);
+    }
+    while (*at < (size_t)r->size) {
+        Content__ReadContentResponse resp = CONTENT__READ_CONTENT_RESPONSE__INIT;
+        if (!grpc_call_writable(c))
+            return GRPC_AGAIN;
+        resp.offset = (int64_t)*at;
+        resp.data = (ProtobufCBinaryData){sizeof(chunk), chunk};
+        TRY(grpc_call_send(c, &resp.base, e));
+        atomic_fetch_add(&w->sent, 1);
+        *at += sizeof(chunk);
+    }
+    grpc_call_finish(c, NULL);
+    return 0;
+}
+
+/* Answers each message with the running length; COMMIT on the end. */
+static int write_blob(struct grpc_call *c, const void *req, struct err *e)
+{
+    const Content__WriteContentRequest *r = req;
+    Content__WriteContentResponse resp = CONTENT__WRITE_CONTENT_RESPONSE__INIT;
+    int64_t *at = grpc_call_data(c);
+
+    if (at == NULL) {
+        at = mem_alloc(sizeof(*at));
+        grpc_call_set_data(c, at, free);
+    }
+    if (r != NULL && strcmp(r->ref, "refused") == 0)
+        return err_set(e, ERR_UNAVAILABLE, "ref %s locked", r->ref);
+    *at += r != NULL ? (int64_t)r->data.len : 0;
+    resp.action = r == NULL ? CONTENT__WRITE_ACTION__COMMIT : CONTENT__WRITE_ACTION__WRITE;
+    resp.offset = *at;
+    TRY(grpc_call_send(c, &resp.base, e));
+    if (r == NULL)
+        grpc_call_finish(c, NULL);
+    return 0;
+}
+
+static void on_cancel(void *arg)
+{
+    struct world *w = arg;
+    uint64_t one = 1;
+
+    (void)!write(w->cancelled, &one, sizeof(one));
+}
+
+static int keep(struct grpc_call *c, const void *req, struct err *e)
+{
+    struct world *w = grpc_call_ctx(c);
+
+    (void)req;
+    (void)e;
+    (void)pthread_mutex_lock(&w->lock);
+    grpc_call_unref(w->kept);
+    w->kept = grpc_call_ref(c);
+    (void)pthread_mutex_unlock(&w->lock);
+    grpc_call_on_cancel(c, on_cancel, w);
+    return GRPC_LATER;
+}
+
+/* Blocks in its own thread until the call is cancelled. */
+static int slow(struct grpc_call *c, const void *req, struct err *e)
+{
+    struct pollfd p = {.fd = grpc_call_cancel_fd(c), .events = POLLIN};
+
+    (void)req;
+    (void)poll(&p, 1, 10000);
+    on_cancel(grpc_call_ctx(c));
+    return err_set(e, ERR_CANCELLED, "gone");
+}
+
+static const struct grpc_method methods[] = {
+    {SERVICE, "Version", &pb__empty__descriptor, &version__version_response__descriptor, GRPC_UNARY,
+     0, get_version},
+    {SERVICE, "Info", &content__info_request__descriptor, &content__info_response__descriptor,
+     GRPC_UNARY, 0, get_info},
+    {SERVICE, "Read", &content__read_content_request__descriptor,
+     &content__read_content_response__descriptor, GRPC_SERVER_STREAM, 0, read_blob},
+    {SERVICE, "Write", &content__write_content_request__descriptor,
+     &content__write_content_response__descriptor, GRPC_BIDI, 0, write_blob},
+    {SERVICE, "Keep", &pb__empty__descriptor, &pb__empty__descriptor, GRPC_UNARY, 0, keep},
+    {SERVICE, "Slow", &pb__empty__descriptor, &pb__empty__descriptor, GRPC_UNARY, GRPC_SLOW, slow},
+};
+
+static int connect_to(struct world *w)
+{
+    struct err e = {0};
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_ok(grpc_server_adopt(w->server, fds[0], &e));
+    return fds[1];
+}
+
+static struct world *setup(void)
+{
+    struct world *w = mem_alloc(sizeof(*w));
+    struct grpc_server_opts opts = {.ctx = w, .max_slow_calls = 1};
+    struct err e = {0};
+
+    (void)pthread_mutex_init(&w->lock, NULL);
+    w->cancelled = eventfd(0, EFD_CLOEXEC);
+    assert_ok(grpc_server_new(&opts, &w->server, &e));
+    grpc_server_add(w->server, methods, ARRAY_LEN(methods));
+    assert_ok(grpc_client_adopt(connect_to(w), &w->client, &e));
+    return w;
+}
+
+static void teardown(struct world *w)
+{
+    grpc_client_unref(w->client);
+    grpc_server_free(w->server, 0);
+    grpc_call_unref(w->kept); /* outlives the server */
+    fd_close(w->cancelled);
+    free(w);
+}
+
+static void wait_cancelled(struct world *w)
+{
+    struct pollfd p = {.fd = w->cancelled, .events = POLLIN};
+    uint64_t n;
+
+    assert_int_equal(poll(&p, 1, 5000), 1);
+    assert_int_equal(read(w->cancelled, &n, sizeof(n)), sizeof(n));
+}
+
+static const Pb__Empty empty = PB__EMPTY__INIT;
+
+static int call_empty(struct world *w, const char *method, const struct grpc_opts *o, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    auto_free char *path = mem_printf("/%s", method);
+    Pb__Empty *resp;
+
+    return grpc_unary(w->client, path, &empty.base, o, &pb__empty__descriptor, a, &resp, e);
+}
+
+/* ---- unary ---- */
+
+static void unary_calls(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    auto_arena struct arena *a = arena_new();
+    struct grpc_md md[] = {{"containerd-namespace", "moby"}, {"containerd-lease", "x"}};
+    struct grpc_opts o = GRPC_OPTS(.metadata = md, .n_metadata = 2, .timeout_ms = 5000);
+    Version__VersionResponse *v;
+    struct err e = {0};
+
+    assert_ok(grpc_unary(w->client, "/" SERVICE "/Version", &empty.base, &o,
+                         &version__version_response__descriptor, a, &v, &e));
+    assert_string_equal(v->version, "moby");
+    assert_int_equal(strtol(v->revision, NULL, 10), (long)getuid());
+
+    Content__InfoRequest q = CONTENT__INFO_REQUEST__INIT;
+    Content__InfoResponse *info;
+    q.digest = (char *)(uintptr_t) "empty"; /* an empty message is a message */
+    assert_ok(grpc_unary(w->client, "/" SERVICE "/Info", &q.base, NULL,
+                         &content__info_response__descriptor, a, &info, &e));
+    assert_null(info->info);
+    q.digest = (char *)(uintptr_t) "x";
+    assert_err(grpc_unary(w->client, "/" SERVICE "/Info", &q.base, NULL,
+                          &content__info_response__descriptor, a, &info, &e),
+               ERR_EXISTS, "content \"x\": 100 % ünïcode\n: already exists");
+    q.digest = (char *)(uintptr_t) "open";
+    assert_err(grpc_unary(w->client, "/" SERVICE "/Info", &q.base, NULL,
+                          &content__info_response__descriptor, a, &info, &e),
+               ERR_INTERNAL, "left without an answer");
+
+    assert_err(call_empty(w, SERVICE "/Nope", NULL, &e), ERR_UNIMPLEMENTED,
+               "unknown method Nope for service test.Service");
+    assert_err(call_empty(w, "no.Service/Nope", NULL, &e), ERR_UNIMPLEMENTED,
+               "unknown service no.Service");
+    assert_err(call_empty(w, "nothing", NULL, &e), ERR_UNIMPLEMENTED, "malformed method name");
+    teardown(w);
+}
+
+static void big_messages(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    auto_arena struct arena *a = arena_new();
+    auto_free char *s = mem_alloc(PB_MAX_BYTES + 1);
+    Content__InfoRequest q = CONTENT__INFO_REQUEST__INIT;
+    Content__InfoResponse *info;
+    struct err e = {0};
+
+    memset(s, 'x', PB_MAX_BYTES - 100); /* 16 times the window of a stream, there and back */
+    q.digest = s;
+    assert_ok(grpc_unary(w->client, "/" SERVICE "/Info", &q.base, NULL,
+                         &content__info_response__descriptor, a, &info, &e));
+    assert_string_equal(info->info->digest, s);
+    memset(s, 'x', PB_MAX_BYTES);
+    assert_err(grpc_unary(w->client, "/" SERVICE "/Info", &q.base, NULL,
+                          &content__info_response__descriptor, a, &info, &e),
+               ERR_EXHAUSTED, "larger than max");
+    teardown(w);
+}
+
+static void *ask_many(void *arg)
+{
+    struct world *w = arg;
+    intptr_t bad = 0;
+
+    for (int i = 0; i < 20; i++) {
+        auto_arena struct arena *a = arena_new();
+        char ns[32];
+        struct grpc_md md = {"containerd-namespace", ns};
+        struct grpc_opts o = GRPC_OPTS(.metadata = &md, .n_metadata = 1, .timeout_ms = 20000);
+        Version__VersionResponse *v;
+        struct err e;
+        (void)snprintf(ns, sizeof(ns), "%p-%d", (void *)&e, i);
+        if (grpc_unary(w->client, "/" SERVICE "/Version", &empty.base, &o,
+                       &version__version_response__descriptor, a, &v, &e) < 0 ||
+            strcmp(v->version, ns) != 0)
+            bad++;
+    }
+    return (void *)bad;
+}
+
+static void many_calls_at_once(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    pthread_t t[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(t); i++)
+        assert_int_equal(pthread_create(&t[i], NULL, ask_many, w), 0);
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        void *bad;
+        assert_int_equal(pthread_join(t[i], &bad), 0);
+        assert_int_equal((intptr_t)bad, 0);
+    }
+    teardown(w);
+}
+
+/* ---- streams ---- */
+
+static void open_read(struct world *w, struct grpc_stream **out)
+{
+    Content__ReadContentRequest q = CONTENT__READ_CONTENT_REQUEST__INIT;
+    struct err e = {0};
+
+    q.size = (int64_t)BLOB;
+    assert_ok(grpc_stream_open(w->client, "/" SERVICE "/Read", NULL, out, &e));
+    assert_ok(grpc_stream_send(*out, &q.base, &e));
+    grpc_stream_close_send(*out);
+}
+
+static void a_slow_reader_holds_the_sender_back(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    struct grpc_stream *s;
+    Content__ReadContentResponse *r;
+    struct err e = {0};
+    size_t n = 0;
+
+    open_read(w, &s);
+    struct pollfd p = {.fd = grpc_stream_fd(s), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 5000), 1);
+    for (int i = 0; i < 50; i++) { /* others are served meanwhile, and the sender stands still */
+        struct grpc_opts o = GRPC_OPTS(.timeout_ms = 5000);
+        assert_err(call_empty(w, "no.Service/Nope", &o, &e), ERR_UNIMPLEMENTED, "unknown service");
+    }
+    assert_true(atomic_load(&w->sent) < 8);
+    for (;;) {
+        auto_arena struct arena *a = arena_new();
+        int got = grpc_stream_recv(s, &content__read_content_response__descriptor, a, &r, &e);
+        assert_true(got >= 0);
+        if (got == 0)
+            break;
+        assert_int_equal(r->offset, n);
+        n += r->data.len;
+    }
+    assert_int_equal(n, BLOB);
+    grpc_stream_free(s);
+    teardown(w);
+}
+
+static void both_ways(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    auto_arena struct arena *a = arena_new();
+    auto_free uint8_t *chunk = mem_alloc(CHUNK);
+    Content__WriteContentRequest q = CONTENT__WRITE_CONTENT_REQUEST__INIT;
+    Content__WriteContentResponse *r;
+    struct grpc_stream *s;
+    struct err e = {0};
+
+    q.data = (ProtobufCBinaryData){CHUNK, chunk};
+    assert_ok(grpc_stream_open(w->client, "/" SERVICE "/Write", NULL, &s, &e));
+    for (int i = 1; i <= 40; i++) { /* ping-pong */
+        assert_ok(grpc_stream_send(s, &q.base, &e));
+        assert_int_equal(
+            grpc_stream_recv(s, &content__write_content_response__descriptor, a, &r, &e), 1);
+        assert_int_equal(r->offset, (size_t)i * CHUNK);
+    }
+    for (int i = 0; i < 40; i++) /* and without waiting for the answers */
+        assert_ok(grpc_stream_send(s, &q.base, &e));
+    grpc_stream_close_send(s);
+    for (int i = 1; i <= 41; i++)
+        assert_int_equal(
+            grpc_stream_recv(s, &content__write_content_response__descriptor, a, &r, &e), 1);
+    assert_int_equal(r->action, CONTENT__WRITE_ACTION__COMMIT);
+    assert_int_equal(r->offset, 80 * CHUNK);
+    assert_int_equal(grpc_stream_recv(s, &content__write_content_response__descriptor, a, &r, &e),
+                     0);
+    grpc_stream_free(s);
+
+    /* refused in the middle: the sender learns why */
+    q.ref = (char *)(uintptr_t) "refused";
+    assert_ok(grpc_stream_open(w->client, "/" SERVICE "/Write", NULL, &s, &e));
+    assert_ok(grpc_stream_send(s, &q.base, &e));
+    assert_err(grpc_stream_recv(s, &content__write_content_response__descriptor, a, &r, &e),
+               ERR_UNAVAILABLE, "ref refused locked");
+    assert_err(grpc_stream_send(s, &q.base, &e), ERR_UNAVAILABLE, "ref refused locked");
+    grpc_stream_free(s);
+    teardown(w);
+}
+
+/* ---- ends of all kinds ---- */
+
+static void deadline_and_cancel(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    struct err e = {0};
+    struct grpc_opts soon = GRPC_OPTS(.timeout_ms = 50);
+    struct grpc_opts now = GRPC_OPTS(.timeout_ms = 5000);
+    int64_t start = time_mono_ns();
+
+    assert_err(call_empty(w, SERVICE "/Keep", &soon, &e), ERR_TIMEOUT, "context deadline exceeded");
+    assert_true(time_mono_ns() - start < 4 * NS_PER_S);
+    wait_cancelled(w);
+    assert_true(grpc_call_cancelled(w->kept));
+    assert_err(grpc_call_send(w->kept, &empty.base, &e), ERR_CANCELLED, "");
+
+    now.cancel_fd = eventfd(1, EFD_CLOEXEC);
+    assert_err(call_empty(w, SERVICE "/Keep", &now, &e), ERR_CANCELLED, "context canceled");
+    /* whether the call arrived before its cancellation is a race: both are right */
+    fd_close(now.cancel_fd);
+
+    assert_err(call_empty(w, SERVICE "/Slow", &soon, &e), ERR_TIMEOUT, "context deadline exceeded");
+    wait_cancelled(w);
+    teardown(w);
+}
+
+static void long_calls_have_a_limit(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    struct grpc_opts o = GRPC_OPTS(.timeout_ms = 5000);
+    struct grpc_stream *s;
+    struct err e = {0};
+
+    assert_ok(grpc_stream_open(w->client, "/" SERVICE "/Slow", NULL, &s, &e));
+    assert_ok(grpc_stream_send(s, &empty.base, &e));
+    grpc_stream_close_send(s);
+    assert_err(call_empty(w, SERVICE "/Slow", &o, &e), ERR_EXHAUSTED, "too many long calls");
+    grpc_stream_free(s);
+    wait_cancelled(w);
+    teardown(w);
+}
+
+static void *finish_kept(void *arg)
+{
+    struct world *w = arg;
+    struct err e;
+
+    for (;;) { /* the call is on its way */
+        (void)pthread_mutex_lock(&w->lock);
+        struct grpc_call *c = TAKE_PTR(w->kept);
+        (void)pthread_mutex_unlock(&w->lock);
+        if (c != NULL) {
+            (void)grpc_call_reply_empty(c, &e);
+            grpc_call_unref(c);
+            return NULL;
+        }
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void another_thread_answers(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    struct err e = {0};
+    pthread_t t;
+
+    assert_int_equal(pthread_create(&t, NULL, finish_kept, w), 0);
+    assert_ok(call_empty(w, SERVICE "/Keep", NULL, &e));
+    assert_int_equal(pthread_join(t, NULL), 0);
+    teardown(w);
+}
+
+static void a_vanished_client_cancels(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    struct grpc_stream *s, *r;
+    struct err e = {0};
+
+    assert_ok(grpc_stream_open(w->client, "/" SERVICE "/Keep", NULL, &s, &e));
+    assert_ok(grpc_stream_send(s, &empty.base, &e));
+    open_read(w, &r); /* and one in the middle of a long answer */
+    for (bool kept = false; !kept; (void)poll(NULL, 0, 1)) {
+        (void)pthread_mutex_lock(&w->lock);
+        kept = w->kept != NULL;
+        (void)pthread_mutex_unlock(&w->lock);
+    }
+    grpc_stream_free(r);
+    grpc_client_unref(w->client);
+    w->client = NULL;
+    grpc_stream_free(s); /* the last reference */
+    wait_cancelled(w);
+    teardown(w);
+}
+
+static void a_vanished_server_ends_the_calls(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    auto_arena struct arena *a = arena_new();
+    struct grpc_stream *s;
+    struct err e = {0};
+    Pb__Empty *resp;
+
+    assert_ok(grpc_stream_open(w->client, "/" SERVICE "/Keep", NULL, &s, &e));
+    assert_ok(grpc_stream_send(s, &empty.base, &e));
+    grpc_server_free(TAKE_PTR(w->server), 0);
+    assert_err(grpc_stream_recv(s, &pb__empty__descriptor, a, &resp, &e), ERR_UNAVAILABLE, "");
+    grpc_stream_free(s);
+    assert_false(grpc_client_alive(w->client));
+    assert_err(call_empty(w, SERVICE "/Keep", NULL, &e), ERR_UNAVAILABLE, "closed");
+    teardown(w);
+}
+
+/* ---- bytes ---- */
+
+static void read_to_end(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char bytes[4096];
+
+    do
+        assert_int_equal(poll(&p, 1, 5000), 1);
+    while (read(fd, bytes, sizeof(bytes)) > 0);
+    fd_close(fd);
+}
+
+static void malformed_bytes_end_only_their_connection(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *p;
+        size_t n;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\n\r\n", 18},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x01\x05\0\0\0\1", 33},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\4\4\0\0\0\0\1abcd", 37},
+        {"\0\0\0\0\0\0\0\0\0\0", 10},
+    };
+    struct world *w = setup();
+    struct grpc_opts o = GRPC_OPTS(.timeout_ms = 5000);
+    struct err e = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int fd = connect_to(w);
+        assert_int_equal(fd_write_all(fd, cases[i].p, cases[i].n), 0);
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        read_to_end(fd);
+    }
+    assert_err(call_empty(w, "no.Service/Nope", &o, &e), ERR_UNIMPLEMENTED, "unknown service");
+    teardown(w);
+}
+
+static void deframing(void **state)
+{
+    (void)state;
+    static const uint8_t stream[] = "\0\0\0\0\3abc\0\0\0\0\0\0\0\0\0\1z";
+    struct grpc_deframer d = {0};
+    struct grpc_msg *m;
+    struct err e = {0};
+
+    for (size_t step = 1; step < sizeof(stream); step++) { /* in pieces of every size */
+        char got[32] = "";
+        for (size_t at = 0; at < sizeof(stream) - 1; at += step) {
+            struct str in = {(const char *)stream + at, MIN(step, sizeof(stream) - 1 - at)};
+            while (grpc_deframe(&d, &in, &m, &e) == 1) {
+                (void)snprintf(got + strlen(got), 8, "%.*s,", (int)m->n, m->bytes);
+                free(m);
+            }
+        }
+        assert_string_equal(got, "abc,,z,");
+        assert_true(grpc_deframer_idle(&d));
+    }
+    struct str bad = {"\1\0\0\0\3abc", 8}, big = {"\0\1\0\0\1", 5}, odd = {"\7\0\0\0\0", 5};
+    assert_err(grpc_deframe(&d, &bad, &m, &e), ERR_UNIMPLEMENTED, "compressed");
+    grpc_deframer_done(&d);
+    assert_err(grpc_deframe(&d, &big, &m, &e), ERR_EXHAUSTED, "larger than max");
+    grpc_deframer_done(&d);
+    assert_err(grpc_deframe(&d, &odd, &m, &e), ERR_INVALID, "bad message prefix");
+    grpc_deframer_done(&d);
+}
+
+static void timeouts_and_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ns; /* -1: refused */
+    } cases[] = {
+        {"29999898u", 29999898000},
+        {"1S", NS_PER_S},
+        {"99999999H", INT64_MAX},
+        {"0n", 0},
+        {"100000000n", -1},
+        {"1", -1},
+        {"S", -1},
+        {"-1S", -1},
+        {"1x", -1},
+        {"", -1},
+    };
+    auto_buf struct buf b = BUF_MAX(100), c = BUF_MAX(100);
+    char out[16];
+    int64_t ns;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ns = -1;
+        (void)grpc_timeout_parse(str_of(cases[i].text), &ns);
+        assert_int_equal(ns, cases[i].ns);
+    }
+    grpc_timeout_format(1, out);
+    assert_string_equal(out, "1n");
+    grpc_timeout_format(5 * NS_PER_S, out);
+    assert_string_equal(out, "5000000u");
+    grpc_timeout_format(INT64_MAX, out);
+    assert_string_equal(out, "2562048H");
+
+    grpc_text_encode("a% b\n\xc3\xbc~\x7f", &b);
+    assert_string_equal(buf_cstr(&b), "a%25 b%0A%C3%BC~%7F");
+    grpc_text_decode(str_of(buf_cstr(&b)), &c);
+    assert_string_equal(buf_cstr(&c), "a% b\n\xc3\xbc~\x7f");
+    buf_reset(&c);
+    grpc_text_decode(str_of("%zz%4"), &c);
+    assert_string_equal(buf_cstr(&c), "%zz%4");
+}
+
+static void codes_survive_the_way_back(void **state)
+{
+    (void)state;
+    for (int code = 0; code <= 16; code++)
+        assert_int_equal(grpc_code_of(grpc_kind_of(code)), code);
+    assert_int_equal(grpc_kind_of(17), ERR_UNKNOWN);
+    assert_int_equal(grpc_code_of(ERR_CONFLICT), GRPC_FAILED_PRECONDITION);
+}
+
+static void messages_in_arenas(void **state)
+{
+    (void)state;
+    auto_arena struct arena *a = arena_new();
+    Content__Info info = CONTENT__INFO__INIT, *back;
+    struct err e = {0};
+
+    for (int i = 0; i < 9; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        pb_map_add(&content__info__labels_entry__descriptor, &info.n_labels, &info.labels, key, "v",
+                   a);
+    }
+    info.created_at = pb_time_new(0, a);
+    info.updated_at = pb_time_new(-1, a);
+    Pb__Any *any = pb_any_new(&info.base, a);
+    assert_string_equal(any->type_url, "containerd.services.content.v1.Info");
+    assert_ok(pb_any_unpack(any, &content__info__descriptor, a, &back, &e));
+    assert_string_equal(pb_map_get(back->n_labels, back->labels, "k8"), "v");
+    assert_null(pb_map_get(back->n_labels, back->labels, "k9"));
+    assert_true(back->created_at->seconds == INT64_C(-62135596800));
+    assert_true(pb_time_ns(back->created_at) == 0 && pb_time_ns(back->updated_at) == -1);
+    any->type_url = (char *)(uintptr_t) "types.containerd.io/containerd.services.content.v1.Info";
+    assert_true(pb_any_is(any, &content__info__descriptor));
+    assert_err(pb_any_unpack(any, &pb__empty__descriptor, a, &back, &e), ERR_INVALID, "expected a");
+    assert_err(pb_any_unpack(NULL, &pb__empty__descriptor, a, &back, &e), ERR_INVALID, "nothing");
+
+    /* two bytes a message that unfold into hundreds */
+    size_t n = (size_t)8 << 20;
+    auto_free uint8_t *bomb = mem_alloc(n);
+    for (size_t i = 0; i < n; i += 2)
+        bomb[i] = 0x0a;
+    Content__ListContentResponse *list;
+    assert_err(pb_unpack(&content__list_content_response__descriptor, bomb, n, a, &list, &e),
+               ERR_EXHAUSTED, "memory");
+    assert_err(pb_unpack(&content__info__descriptor, "\xff", 1, a, &list, &e), ERR_INVALID,
+               "not a valid");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unary_calls),
+        cmocka_unit_test(big_messages),
+        cmocka_unit_test(many_calls_at_once),
+        cmocka_unit_test(a_slow_reader_holds_the_sender_back),
+        cmocka_unit_test(both_ways),
+        cmocka_unit_test(deadline_and_cancel),
+        cmocka_unit_test(long_calls_have_a_limit),
+        cmocka_unit_test(another_thread_answers),
+        cmocka_unit_test(a_vanished_client_cancels),
+        cmocka_unit_test(a_vanished_server_ends_the_calls),
+        cmocka_unit_test(malformed_bytes_end_only_their_connection),
+        cmocka_unit_test(deframing),
+        cmocka_unit_test(timeouts_and_texts),
+        cmocka_unit_test(codes_survive_the_way_back),
+        cmocka_unit_test(messages_in_arenas),
+    };
+    return cmocka_run_group_tests_name("grpc", tests, NULL, NULL);
+}
