@@ -17,6 +17,8 @@
 #include "sys/fd.h"
 #include "sys/spawn.h"
 
+#define CONNECT_TRIES 3
+
 JSON_DESC(portd_message, PORTD_MESSAGE)
 
 struct portd {
@@ -197,14 +199,10 @@ static int reconcile(struct portd *p, struct err *e)
     return r;
 }
 
-/* Have a connection, to one that knows all that is wanted. */
-static int ensure(struct portd *p, struct err *e)
+static int connect_once(struct portd *p, struct err *e)
 {
-    int r;
+    int r = try_connect(p, e);
 
-    if (p->fd >= 0)
-        return 0;
-    r = try_connect(p, e);
     if (r == 0) {
         TRY(start(p, e));
         r = try_connect(p, e);
@@ -217,6 +215,21 @@ static int ensure(struct portd *p, struct err *e)
         return -1;
     }
     return 0;
+}
+
+/* Have a connection, to one that knows all that is wanted. The one that answered may just be
+ * ending: then another is started. */
+static int ensure(struct portd *p, struct err *e)
+{
+    if (p->fd >= 0)
+        return 0;
+    for (int i = 0; i < CONNECT_TRIES; i++) {
+        if (connect_once(p, e) == 0)
+            return 0;
+        if (e->sys != ECONNRESET && e->kind != ERR_UNAVAILABLE)
+            return -1;
+    }
+    return -1;
 }
 
 /* tell, and once more when the connection turns out to be dead. */
