@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "rpc/stream.h"
 
 #define HTTP_HEAD_MAX (64u << 10) /* bytes of a head, its empty line included */
 #define HTTP_HEADERS_MAX 100
@@ -79,6 +80,26 @@ struct http_chunks {
  */
 int http_chunks_decode(struct http_chunks *c, char *p, size_t n, size_t *out_used, size_t *out_n,
                        struct err *e);
+
+/** The bytes behind a head, as a reader of what its framing says. */
+struct http_body {
+    enum http_framing framing;
+    uint64_t left; /* HTTP_BODY_LENGTH */
+    struct http_chunks chunks;
+    bool ended;
+};
+
+/** The body that head announces. */
+struct http_body http_body_of(const struct http_head *head);
+
+/** Up to n > 0 bytes of the body without waiting: bytes, 0 at its end, STREAM_AGAIN, or -1
+ * (INVALID: bad framing; UNAVAILABLE: cut short). What comes behind the body stays in the stream.
+ */
+ssize_t http_body_try(struct http_body *b, struct stream *s, void *p, size_t n, struct err *e);
+
+/** Read towards a whole head, without waiting: its length once head holds it (and nothing more), 0
+ * at a clean end before its first byte, STREAM_AGAIN, or -1. seen: as http_head_find. */
+ssize_t http_head_try(struct stream *s, struct buf *head, size_t *seen, struct err *e);
 
 /** Decoded query or form parameters in order of appearance. */
 struct http_param {

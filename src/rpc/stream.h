@@ -49,6 +49,9 @@ struct stream *stream_of_socket(int fd) __attribute__((returns_nonnull));
  */
 struct stream *stream_of_fds(int rfd, int wfd) __attribute__((returns_nonnull));
 
+/** For implementations: fill the shared part. */
+void stream_init(struct stream *s, const struct stream_ops *ops, int rfd, int wfd);
+
 /** Connect to a unix socket. Errors: NOT_FOUND (no such path), UNAVAILABLE (nobody listens),
  * FORBIDDEN, INVALID (path too long). */
 int stream_dial_unix(const char *path, struct stream **out, struct err *e);
@@ -63,6 +66,9 @@ int stream_dial_unix(const char *path, struct stream **out, struct err *e);
  */
 int stream_dial_tcp(const char *host, const char *port, int timeout_ms, struct stream **out,
                     struct err *e);
+
+/** As stream_dial_tcp, giving the bare socket (for stream_wrap): the descriptor, or -1. */
+int stream_dial_tcp_fd(const char *host, const char *port, int timeout_ms, struct err *e);
 
 /** Up to n bytes; 0 at the end of the peer's direction, -1 on error (TIMEOUT past the deadline,
  * UNAVAILABLE when the peer is gone). */
@@ -92,6 +98,10 @@ size_t stream_pending(const struct stream *s);
 int stream_read_fd(const struct stream *s, short *out_events);
 int stream_write_fd(const struct stream *s, short *out_events);
 
+/** Wait until stream_try_read (stream_try_write) is worth another call, at most to the deadline. */
+int stream_wait_read(struct stream *s, struct err *e);
+int stream_wait_write(struct stream *s, struct err *e);
+
 /** Give bytes back: the next reads see them first. */
 void stream_unread(struct stream *s, const void *p, size_t n);
 
@@ -99,7 +109,8 @@ void stream_unread(struct stream *s, const void *p, size_t n);
  */
 void stream_set_deadline(struct stream *s, int64_t mono_ns);
 
-/** From another thread: reads end and writes fail from now on. The stream stays open. */
+/** From another thread, for sockets: reads end and writes fail from now on. The stream stays open.
+ */
 void stream_abort(struct stream *s);
 
 /** Close and free. NULL is fine. */
