@@ -7,6 +7,7 @@
 #define HULL_STORE_CONTENT_H
 
 #include "store/store.h"
+#include "types/digest.h"
 
 struct content_info {
     const char *digest;
@@ -46,6 +47,9 @@ int content_update(struct store *s, const struct scope *sc, const char *digest,
 
 /** Remove from the namespace; the file goes with the next collection. */
 int content_delete(struct store *s, const struct scope *sc, const char *digest, struct err *e);
+
+/** Give a blob that is there to the call's lease. NOT_FOUND. */
+int content_hold(struct store *s, const struct scope *sc, const char *digest, struct err *e);
 
 /* ---- writing ---- */
 
