@@ -111,14 +111,15 @@ int http_server_listen_unix(struct http_server *s, const char *path, mode_t mode
     if (fd < 0)
         return err_sys(e, "socket");
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-        return err_sys(e, "listen on %s", path);
+        return err_sys(e, "listen on %s", a.sun_path);
     /* Nobody can connect before listen(), so that mode and owner are in force from the start. */
-    if (chown(path, (uid_t)-1, gid) < 0 || chmod(path, mode) < 0 || listen(fd, BACKLOG) < 0) {
-        err_sys(e, "listen on %s", path);
-        (void)unlink(path);
+    if (chown(a.sun_path, (uid_t)-1, gid) < 0 || chmod(a.sun_path, mode) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        err_sys(e, "listen on %s", a.sun_path);
+        (void)unlink(a.sun_path);
         return -1;
     }
-    add_listener(s, take_fd(&fd), NULL, path);
+    add_listener(s, take_fd(&fd), NULL, a.sun_path);
     return 0;
 }
 
@@ -336,7 +337,7 @@ static void stop_accepting(struct http_server *s)
         pthread_join(s->acceptor, NULL);
         s->accepting = false;
     }
-    vec_each (l, &s->listeners) {
+    vec_each(l, &s->listeners) {
         if (l->path != NULL)
             (void)unlink(l->path); /* it may have been replaced or removed */
         fd_close(l->fd);
@@ -348,7 +349,7 @@ static void stop_accepting(struct http_server *s)
 /* Wake connections: the idle ones, or all. With the lock held. */
 static void shut_conns(struct http_server *s, bool busy_too)
 {
-    list_each (l, &s->conns) {
+    list_each(l, &s->conns) {
         struct http_conn *c = CONTAINER_OF(l, struct http_conn, link);
         if (busy_too || !c->busy)
             (void)shutdown(c->fd, SHUT_RDWR);

@@ -171,9 +171,9 @@ static void post_wait(struct http_req *rq)
     struct err e;
     http_req_begin(rq, 200, "application/json");
     http_req_flush(rq);
-    signal_fd(entered_fd);
     struct pollfd p = {.fd = http_req_gone_fd(rq), .events = POLLIN};
     bool gone_before = poll(&p, 1, 0) > 0;
+    signal_fd(entered_fd);
     int r = http_req_wait(rq, release_fd, -1, &e);
     if (r < 0) {
         bool gone_after = poll(&p, 1, 0) > 0;
