@@ -170,6 +170,11 @@ static int upload_init(struct exchange *x, const struct http_call *call, struct 
             return err_set(e, ERR_TOO_LARGE, "the request is larger than %u bytes", DOC_MAX);
     }
     write_head(x->pub.client, call, up);
+    if (up->source == UPLOAD_BYTES && up->n <= PART_MAX && !up->wire.over) {
+        buf_add(&up->wire, up->p, up->n); /* head and body in one write */
+        up->off = up->n;
+        up->ended = true;
+    }
     if (up->wire.over)
         return err_set(e, ERR_TOO_LARGE, "the request's head is larger than %u bytes",
                        HTTP_HEAD_MAX);
