@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# rpc/grpc against the originals: `ctr` (grpc-go's client) on our server, our client on containerd (grpc-go's server).
+# rpc/ against the originals: `ctr` (grpc-go's client) on our server, our client on containerd (grpc-go's server), and both
+# sides of ttrpc with containerd's own shim.
 
 load ../lib/common
 load ../lib/originals
@@ -7,7 +8,7 @@ load ../lib/originals
 setup() {
     need_root
     test_begin
-    need grpc_peer
+    need grpc_peer ttrpc_peer
 }
 teardown() {
     test_end
@@ -53,7 +54,7 @@ serve() {
     finish peer
 }
 
-@test "our client on containerd" {
+@test "our gRPC client on containerd" {
     debian_containerd_start
     run -0 "$(program grpc_peer)" ask "$ctr_address"
     expect_match 'version [0-9]'
@@ -62,4 +63,36 @@ serve() {
     expect_match 'event alpha /tasks/start web 42'
     expect_match 'error 12 unknown method Nope for service containerd.services.namespaces.v1.Namespaces'
     debian_containerd_stop
+}
+
+@test "ttrpc with containerd-shim-runc-v2: calls, a call that waits, events" {
+    original containerd containerd-shim-runc-v2
+    original runc runc
+    need_tool busybox
+    local bundle=$T/b ttrpc=$T/events
+    mkdir -p "$bundle/rootfs/bin" "$bundle/rootfs/proc"
+    cp "$(command -v busybox)" "$bundle/rootfs/bin/sleep"
+    (cd "$bundle" && "$T/bin/runc" spec)
+    jq '.process.terminal = false | .process.args = ["sleep", "1000"] | .process.rlimits = []' \
+        "$bundle/config.json" >"$bundle/new" && mv "$bundle/new" "$bundle/config.json"
+    background peer "$(program ttrpc_peer)" "$ttrpc" "$T/address" peer1 "$bundle"
+    wait_until grep -q '^listening' "$T/log/peer"
+    # closed descriptors: the shim's daemon inherits them
+    (cd "$bundle" && mkfifo log && exec 9<>log && HULL_TEST_ID=$T TTRPC_ADDRESS=$ttrpc "$T/bin/containerd-shim-runc-v2" \
+        -namespace peer -address "$T/none" -publish-binary /bin/true -id peer1 start >"$T/address.new" 3>&- 4>&-)
+    mv "$T/address.new" "$T/address"
+    wait_until gone "$(cat "$T/pid/peer")"
+    run -0 cat "$T/log/peer"
+    expect_match 'error 5 State: container not created: not found'
+    expect_match 'error 12 Nope: '
+    expect_match 'event peer /tasks/create containerd.events.TaskCreate'
+    expect_match 'event peer /tasks/start containerd.events.TaskStart'
+    expect_match 'same pid 1'
+    expect_match "state 2 bundle $bundle"
+    expect_match 'exit of peer1 with 137'
+    expect_match 'waited 137'
+    expect_match 'deleted 137'
+    expect_match 'event peer /tasks/delete containerd.events.TaskDelete'
+    expect_match 'shim gone'
+    finish peer
 }
