@@ -14,17 +14,18 @@ leaked_mounts() {
     awk -v t="$T/" 'index($5, t) == 1 {print $5}' /proc/self/mountinfo
 }
 
-# Processes that carry the test's marker in their environment, or live in a mount namespace made from its folder.
+# Processes that carry the test's marker in their environment, or whose root file system lies in the test's folder.
+# Whatever can't be read (a zombie, one that just ended) is nobody's: the list decides what is killed.
 leaked_processes() {
-    local own pid
-    own=$(readlink /proc/self/ns/mnt)
+    local pid
     {
         grep -lzE "^HULL_TEST_ID=$T\$" /proc/[0-9]*/environ
-        grep -lF "$T/" /proc/[0-9]*/mountinfo
+        grep -lF "$T/" /proc/[0-9]*/mountinfo | while IFS= read -r pid; do
+            ! awk -v t="$T/" '$5 == "/" && index($0, t) {found = 1} END {exit !found}' "$pid" || printf '%s\n' "$pid"
+        done
     } 2>/dev/null | cut -d/ -f3 | sort -un | while read -r pid; do
-        if grep -qzE "^HULL_TEST_ID=$T\$" "/proc/$pid/environ" || [ "$(readlink "/proc/$pid/ns/mnt")" != "$own" ]; then
-            printf '%s %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c1-120)"
-        fi 2>/dev/null
+        [ "$pid" -gt 1 ] && [ "$(awk '/^State:/ {print $2}' "/proc/$pid/status" 2>/dev/null)" != Z ] &&
+            printf '%s %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c1-120)" 2>/dev/null
     done
 }
 
@@ -68,11 +69,15 @@ leaks_end() {
         status=1
         printf 'left behind (%s):\n%s\n' "${what//_/ }" "$found" >&2
     done
-    [ $status = 1 ] || return 0
+    if [ $status = 0 ]; then
+        # the parent that the test named is the test's to remove
+        find /sys/fs/cgroup -depth -type d -path "*/$(test_cgroup)" -exec rmdir {} + 2>/dev/null
+        return 0
+    fi
     leaked_processes | while read -r line; do kill -KILL "${line%% *}" 2>/dev/null; done
     sleep 0.2
     leaked_mounts | tac | while read -r line; do umount -l "$line" 2>/dev/null; done
-    leaked_cgroups | tac | while read -r line; do rmdir "$line" 2>/dev/null; done
+    find /sys/fs/cgroup -depth -type d \( -path "*/$(test_cgroup)" -o -path "*/$(test_cgroup)/*" \) -exec rmdir {} \; 2>/dev/null
     return 1
 }
 nothing() {

@@ -1,0 +1,111 @@
+#!/usr/bin/env bats
+# Nothing stops a running container but the user: hulld, hull-containerd or both are killed at random moments while
+# containers write numbered lines and exit with known codes. And a stopped shim slows nobody else down.
+
+load ../lib/common
+load ../lib/images
+load ../lib/hull
+
+# as many kills as the drill has; fewer make a quick look
+drills=${HULL_KILLS:-20}
+
+setup() {
+    need_root
+    need hull hulld hull-containerd containerd-shim-hull-v2
+    test_begin
+    hulld_start
+    engine_load busybox
+}
+teardown() {
+    test_end
+}
+
+supervisor_pid() { # hull-containerd is hulld's child, or was adopted by one of its own
+    local pid
+    for pid in $(grep -lzE "^HULL_TEST_ID=$T\$" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3); do
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != hull-containerd ] || printf '%s\n' "$pid"
+    done
+}
+
+kill_some() { # WHAT: hulld, supervisor or both, with SIGKILL; hulld is started again
+    case $1 in
+    supervisor) supervisor_pid | xargs -r kill -KILL ;;
+    hulld)
+        finish hulld KILL
+        hulld_start
+        ;;
+    both)
+        supervisor_pid | xargs -r kill -KILL
+        finish hulld KILL
+        hulld_start
+        ;;
+    esac
+}
+
+# within_a_second COMMAND...: it succeeds 1 s from now at the latest
+within_a_second() {
+    local began
+    began=$(date +%s%N)
+    wait_until -t 5 "$@"
+    local took_ms=$((($(date +%s%N) - began) / 1000000))
+    [ $took_ms -le 1000 ] || fail "$* took $took_ms ms"
+}
+page() { in_net curl -fsS --max-time 1 http://127.0.0.1:8080/ | grep -qx hi; }
+exited() { [ "$(in_net hull inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$1")" = "exited $2" ]; }
+
+@test "the kill drill: no container ends, no line is lost or doubled, every exit code is told" {
+    local n what lines
+    in_net hull run -d --name web -p 8080:80 busybox sh -c 'echo hi >/index.html; exec httpd -f -p 80 -h /'
+    # writes numbered lines until told to end, then exits with its own code
+    in_net hull run -d --name writer busybox sh -c '
+        n=0; trap "echo last \$n; exit 42" TERM
+        while :; do n=$((n + 1)); echo line $n; usleep 2000; done'
+    wait_until page
+    for ((n = 1; n <= drills; n++)); do
+        what=$(shuf -n 1 -e hulld supervisor both)
+        printf 'drill %d: %s\n' "$n" "$what"
+        in_net hull run -d --name "short$n" busybox sh -c "usleep $((RANDOM % 400000)); echo out $n; exit $((n % 100 + 1))" \
+            >/dev/null
+        in_net hull run -d --name "rm$n" --rm busybox sh -c "usleep $((RANDOM % 400000)); exit 3" >/dev/null
+        # a random moment of the next half second
+        read -rt "0.$((RANDOM % 500 + 100))" <><(:) || true
+        kill_some "$what"
+        within_a_second page
+        [ "$(in_net hull inspect -f '{{.State.Status}}' writer)" = running ]
+    done
+    for ((n = 1; n <= drills; n++)); do
+        wait_until exited "short$n" $((n % 100 + 1))
+        [ "$(in_net hull logs "short$n")" = "out $n" ]
+    done
+    # those with --rm are gone, whoever was dead at that moment
+    wait_until sh -c "! nsenter --net=/run/netns/$test_netns '$T/bin/hull' ps -a --format '{{.Names}}' | grep '^rm'"
+    in_net hull kill -s TERM writer
+    wait_until exited writer 42
+    in_net hull logs writer >"$T/lines"
+    lines=$(sed -n 's/^last //p' "$T/lines")
+    [ -n "$lines" ] || fail "the writer's last line is missing"
+    seq -f 'line %.0f' "$lines" >"$T/expected"
+    # TERM may arrive between the count and its echo: then one number is counted and not written
+    grep '^line ' "$T/lines" | cmp - "$T/expected" || grep '^line ' "$T/lines" | cmp - <(head -n -1 "$T/expected")
+    in_net hull rm -f web writer $(seq -f 'short%.0f' "$drills") >/dev/null
+}
+
+@test "a stopped shim leaves every other call at its usual speed" {
+    local shim began took_ms
+    in_net hull run -d --name stuck busybox sleep 600
+    in_net hull run -d --name free busybox sleep 600
+    shim=$(awk '/^PPid:/ {print $2}' "/proc/$(in_net hull inspect -f '{{.State.Pid}}' stuck)/status")
+    grep -q shim "/proc/$shim/comm"
+    kill -STOP "$shim"
+    (in_net hull exec stuck true || true) >/dev/null 2>&1 3>&- & # somebody waits on it all the time
+    began=$(date +%s%N)
+    in_net hull ps | grep -q stuck
+    in_net hull exec free true
+    in_net hull run --rm busybox true
+    in_net hull inspect stuck >/dev/null
+    in_net hull stop -t 0 free
+    took_ms=$((($(date +%s%N) - began) / 1000000))
+    kill -CONT "$shim"
+    [ $took_ms -le 5000 ] || fail "five calls beside a stopped shim took $took_ms ms"
+    in_net hull rm -f stuck free
+}
