@@ -170,9 +170,12 @@ int grpc_call_cancel_fd(struct grpc_call *c);
 
 /**
  * Have fn(arg) called once when the call is cancelled, at once if it is already; not after it has
- * been finished. fn runs in the connection's thread (or the caller's), must be short, and may take
- * locks that are not held around other functions of this call. A second registration replaces the
- * first; NULL takes it back.
+ * been finished. A second registration replaces the first; NULL takes it back.
+ *
+ * fn runs in the connection's thread (or the caller's) and must be short. While it runs,
+ * grpc_call_finish, grpc_call_reply and grpc_call_on_cancel wait for it, so that after them nobody
+ * uses arg any more. fn may therefore take only locks that are not held around those three; sending
+ * under such a lock is fine.
  */
 void grpc_call_on_cancel(struct grpc_call *c, void (*fn)(void *arg), void *arg);
 

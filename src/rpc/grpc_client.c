@@ -6,15 +6,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 
 #include "base/mem.h"
 #include "base/time.h"
 #include "rpc/grpc.h"
 #include "rpc/h2.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 #define SEND_HIGH ((size_t)1 << 20) /* unsent bytes beyond which a sender waits */
 #define CONNECT_MS 10000
@@ -228,26 +226,9 @@ int grpc_client_adopt(int fd, struct grpc_client **out_client, struct err *e)
 int grpc_client_connect(const char *path, int timeout_ms, struct grpc_client **out_client,
                         struct err *e)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int ms = timeout_ms > 0 ? timeout_ms : CONNECT_MS;
-    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    auto_fd int fd = -1;
+    int fd = sock_dial(path, timeout_ms > 0 ? timeout_ms : CONNECT_MS, e);
 
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return err_set(e, ERR_INVALID, "socket path %s is longer than %zu bytes", path,
-                       sizeof(addr.sun_path) - 1);
-    memcpy(addr.sun_path, path, strlen(path));
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_sys(e, "socket");
-    /* on a unix socket connect waits only for room in the backlog, and for as long as a send may */
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
-        connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-        (void)err_sys(e, "dial unix %s", path);
-        e->kind = ERR_UNAVAILABLE;
-        return -1;
-    }
-    return grpc_client_adopt(take_fd(&fd), out_client, e);
+    return fd < 0 ? -1 : grpc_client_adopt(fd, out_client, e);
 }
 
 struct grpc_client *grpc_client_ref(struct grpc_client *c)
@@ -494,6 +475,7 @@ void grpc_stream_free(struct grpc_stream *s)
     grpc_client_unref(c);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what is asked, how, and where the answer goes */
 int grpc_unary(struct grpc_client *c, const char *path, const ProtobufCMessage *req,
                const struct grpc_opts *opts, const ProtobufCMessageDescriptor *response,
                struct arena *a, void *out_msg, struct err *e)

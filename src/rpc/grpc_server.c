@@ -376,14 +376,14 @@ void grpc_server_free(struct grpc_server *s, int grace_ms)
         return;
     if (s->stop_fd >= 0)
         (void)!write(s->stop_fd, &one, sizeof(one));
-    list_each (l, &s->listeners) {
+    list_each(l, &s->listeners) {
         struct listener *x = CONTAINER_OF(l, struct listener, link);
         (void)pthread_join(x->thread, NULL);
         fd_close(x->fd);
         free(x);
     }
     (void)pthread_mutex_lock(&s->lock);
-    list_each (l, &s->conns)
+    list_each(l, &s->conns)
         h2_conn_stop(CONTAINER_OF(l, struct grpc_conn, link)->h2, grace_ms);
     while (s->n_conns > 0)
         (void)pthread_cond_wait(&s->gone, &s->lock);

@@ -97,7 +97,7 @@ struct grpc_msg *grpc_frame(const ProtobufCMessage *m, struct err *e)
 
 void grpc_msgs_free(struct list *queue)
 {
-    list_each (l, queue) {
+    list_each(l, queue) {
         list_remove(l);
         free(CONTAINER_OF(l, struct grpc_msg, link));
     }

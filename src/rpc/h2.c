@@ -218,6 +218,7 @@ static int on_begin_headers(nghttp2_session *h, const nghttp2_frame *frame, void
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are nghttp2's */
 static int on_header(nghttp2_session *h, const nghttp2_frame *frame, const uint8_t *name,
                      size_t n_name, const uint8_t *value, size_t n_value, uint8_t flags UNUSED,
                      void *user)
@@ -445,7 +446,7 @@ static int expire(struct h2_conn *c)
         return -1;
     if (now < c->next_expiry_ns)
         return (int)MIN((c->next_expiry_ns - now) / NS_PER_MS + 1, 3600000);
-    list_each (l, &c->streams) {
+    list_each(l, &c->streams) {
         struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, link);
         if (s->expires_ns == 0)
             continue;
@@ -572,7 +573,7 @@ static void *conn_thread(void *arg)
     c->dead = c->closing = true;
     (void)pthread_mutex_unlock(&c->lock);
     /* nothing is posted any more: streams that were not looked at enter only to be closed */
-    list_each (l, &c->posted) {
+    list_each(l, &c->posted) {
         struct h2_stream *s = CONTAINER_OF(l, struct h2_stream, post_link);
         list_remove(&s->post_link);
         if (!s->started && !c->ops->server) {
@@ -582,7 +583,7 @@ static void *conn_thread(void *arg)
         }
         h2_stream_unref(s);
     }
-    list_each (l, &c->streams) {
+    list_each(l, &c->streams) {
         struct err e = c->why;
         stream_closed(CONTAINER_OF(l, struct h2_stream, link), &e);
     }

@@ -5,16 +5,11 @@
  */
 #include "rpc/ttrpc.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "rpc/ttrpc_conn.h"
-#include "sys/fd.h"
+#include "sys/sock.h"
 
 #define MAX_CALLS 4096
 
@@ -51,7 +46,7 @@ static void pending_end(struct pending *p, const uint8_t *bytes, size_t n, const
 
 static struct pending *pending_find(struct ttrpc_client *c, uint32_t id)
 {
-    list_each (l, &c->pending) {
+    list_each(l, &c->pending) {
         struct pending *p = CONTAINER_OF(l, struct pending, link);
         if (p->id == id)
             return p;
@@ -109,7 +104,7 @@ static bool end_all(struct ttrpc_client *c, const struct err *e)
     struct list all;
 
     list_init(&all);
-    list_each (l, &c->pending) {
+    list_each(l, &c->pending) {
         list_remove(l);
         list_append(&all, l);
         CONTAINER_OF(l, struct pending, link)->client = NULL;
@@ -163,7 +158,7 @@ int ttrpc_request_pack(const struct ttrpc_request *r, struct buf *out, struct er
     return pb_pack(&req.base, out, e);
 }
 
-int ttrpc_client_send(struct ttrpc_client *c, const void *p, size_t n, int64_t timeout_ms,
+int ttrpc_client_send(struct ttrpc_client *c, struct str request, int64_t timeout_ms,
                       ttrpc_raw_done *done, void *arg, uint32_t *out_id, struct err *e)
 {
     struct source *timer = NULL;
@@ -177,7 +172,7 @@ int ttrpc_client_send(struct ttrpc_client *c, const void *p, size_t n, int64_t t
     if (timeout_ms > 0)
         timer = loop_add_timer(c->loop, timeout_ms, on_timeout, call, e);
     if ((timeout_ms > 0 && timer == NULL) ||
-        ttrpc_conn_send(c->conn, c->next_id, TTRPC_REQUEST, p, n, e) < 0) {
+        ttrpc_conn_send(c->conn, c->next_id, TTRPC_REQUEST, request.p, request.n, e) < 0) {
         loop_del(timer);
         free(call);
         return -1;
@@ -215,7 +210,8 @@ int ttrpc_client_call(struct ttrpc_client *c, const struct ttrpc_request *r, ttr
 
     *t = (struct ttrpc_typed){r->response, done, arg};
     TRY(ttrpc_request_pack(r, &b, e));
-    TRY(ttrpc_client_send(c, b.p, b.n, r->timeout_ms, ttrpc_typed_done, t, out_id, e));
+    TRY(ttrpc_client_send(c, (struct str){b.p, b.n}, r->timeout_ms, ttrpc_typed_done, t, out_id,
+                          e));
     (void)TAKE_PTR(t); /* ttrpc_typed_done frees it */
     return 0;
 }
@@ -235,29 +231,6 @@ void ttrpc_client_cancel(struct ttrpc_client *c, uint32_t id)
  * -------------------------------------------------------------------------------------------------------
  */
 
-int ttrpc_dial(const char *path, int timeout_ms, struct err *e)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    struct timeval wait = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-    auto_fd int fd = -1;
-
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return err_set(e, ERR_INVALID, "socket path %s is longer than %zu bytes", path,
-                       sizeof(addr.sun_path) - 1);
-    memcpy(addr.sun_path, path, strlen(path));
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (timeout_ms == 0 ? SOCK_NONBLOCK : 0), 0);
-    if (fd < 0)
-        return err_sys(e, "socket");
-    /* on a unix socket connect waits only for room in the backlog, and for as long as a send may */
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
-        connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-        (void)err_sys(e, "dial unix %s", path);
-        e->kind = ERR_UNAVAILABLE;
-        return -1;
-    }
-    return take_fd(&fd);
-}
-
 int ttrpc_client_adopt(struct loop *loop, int fd, struct ttrpc_client **out_client, struct err *e)
 {
     struct ttrpc_client *c = mem_alloc(sizeof(*c));
@@ -275,7 +248,7 @@ int ttrpc_client_adopt(struct loop *loop, int fd, struct ttrpc_client **out_clie
 int ttrpc_client_connect(struct loop *loop, const char *path, struct ttrpc_client **out_client,
                          struct err *e)
 {
-    int fd = ttrpc_dial(path, 0, e);
+    int fd = sock_dial(path, 0, e);
 
     return fd < 0 ? -1 : ttrpc_client_adopt(loop, fd, out_client, e);
 }

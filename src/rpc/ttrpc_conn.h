@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/loop.h"
+#include "base/str.h"
 #include "proto/ttrpc.pb-c.h"
 #include "rpc/ttrpc.h"
 
@@ -80,11 +81,7 @@ void ttrpc_typed_done(void *arg, const uint8_t *p, size_t n, const struct err *e
 int ttrpc_request_pack(const struct ttrpc_request *r, struct buf *out, struct err *e);
 
 /** As ttrpc_client_call, for a packed request, with the response unread. */
-int ttrpc_client_send(struct ttrpc_client *c, const void *p, size_t n, int64_t timeout_ms,
+int ttrpc_client_send(struct ttrpc_client *c, struct str request, int64_t timeout_ms,
                       ttrpc_raw_done *done, void *arg, uint32_t *out_id, struct err *e);
-
-/** Connect to a unix socket; with timeout_ms 0 without waiting, else for room in the backlog. A
- * descriptor, or -1 and e. */
-int ttrpc_dial(const char *path, int timeout_ms, struct err *e);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "rpc/ttrpc_conn.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 struct ttrpc_hub {
     atomic_int refs; /* of the creator, of each link */
@@ -236,7 +237,7 @@ int ttrpc_link_open(struct ttrpc_hub *h, const char *path, int timeout_ms,
                     struct ttrpc_link **out_link, struct err *e)
 {
     struct ttrpc_link *l;
-    int fd = ttrpc_dial(path, timeout_ms, e);
+    int fd = sock_dial(path, timeout_ms, e);
 
     if (fd < 0)
         return -1;
@@ -320,8 +321,8 @@ static void run_call(struct order *order, const struct err *stopped)
     else if (o->l->client == NULL)
         (void)err_set(&e, ERR_UNAVAILABLE, "ttrpc: closed");
     else
-        r = ttrpc_client_send(o->l->client, o->request.p, o->request.n, o->timeout_ms, o->done,
-                              o->arg, o->out_id, &e);
+        r = ttrpc_client_send(o->l->client, (struct str){o->request.p, o->request.n}, o->timeout_ms,
+                              o->done, o->arg, o->out_id, &e);
     if (r < 0)
         o->done(o->arg, NULL, 0, &e);
     buf_done(&o->request);
@@ -536,7 +537,7 @@ void ttrpc_hub_free(struct ttrpc_hub *h)
     (void)err_set(&e, ERR_UNAVAILABLE, "ttrpc: closed");
     while ((o = next_order(h)) != NULL)
         o->run(o, &e);
-    list_each (l, &h->servers) {
+    list_each(l, &h->servers) {
         struct hub_server *s = CONTAINER_OF(l, struct hub_server, link);
         ttrpc_server_free(s->server);
         free(s);

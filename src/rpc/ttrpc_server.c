@@ -274,7 +274,7 @@ static void peer_free(struct peer *p)
 
     list_remove(&p->link);
     s->n_peers--;
-    list_each (l, &s->calls) {
+    list_each(l, &s->calls) {
         c = CONTAINER_OF(l, struct ttrpc_call, link);
         if (c->peer == p)
             c->peer = NULL;
@@ -282,7 +282,7 @@ static void peer_free(struct peer *p)
     /* a callback may answer any call, the next in the list too: start again after each */
     do {
         c = NULL;
-        list_each (l, &s->calls) {
+        list_each(l, &s->calls) {
             c = CONTAINER_OF(l, struct ttrpc_call, link);
             if (c->peer == NULL && !c->cancelled)
                 break;
@@ -370,7 +370,7 @@ size_t ttrpc_server_unsent(const struct ttrpc_server *s)
 {
     size_t n = 0;
 
-    list_each (l, (struct list *)(uintptr_t)&s->peers)
+    list_each(l, (struct list *)(uintptr_t)&s->peers)
         n += ttrpc_conn_unsent(CONTAINER_OF(l, struct peer, link)->conn);
     return n;
 }
@@ -381,7 +381,7 @@ void ttrpc_server_free(struct ttrpc_server *s)
         return;
     while (!list_empty(&s->peers))
         peer_free(CONTAINER_OF(s->peers.next, struct peer, link));
-    list_each (l, &s->listeners) {
+    list_each(l, &s->listeners) {
         struct listener *x = CONTAINER_OF(l, struct listener, link);
         loop_del(x->source);
         fd_close(x->fd);

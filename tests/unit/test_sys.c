@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/sock.h"
 #include "sys/spawn.h"
 
 static char dir[] = "/tmp/hull-test-sys-XXXXXX";
@@ -150,6 +151,39 @@ static void descriptors_travel(void **state)
     assert_int_equal(errno, EPERM);
 }
 
+static void sockets_by_path(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    char path[64], deep[200];
+    struct stat st;
+
+    (void)snprintf(path, sizeof(path), "/tmp/test-sys-%d.sock", (int)getpid());
+    memset(deep, 'x', sizeof(deep));
+    deep[sizeof(deep) - 1] = '\0';
+    assert_err(sock_dial(path, 100, &e), ERR_UNAVAILABLE, "dial unix");
+    assert_int_equal(e.sys, ENOENT);
+    assert_err(sock_dial(deep, 100, &e), ERR_INVALID, "must have 1 to 107 bytes");
+    int fd = sock_listen(path, 0640, (gid_t)-1, &e);
+    assert_true(fd >= 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_err(sock_listen(path, 0640, (gid_t)-1, &e), ERR_EXISTS, "another process listens");
+    int client = sock_dial(path, 100, &e);
+    assert_true(client >= 0);
+    fd_close(client);
+    fd_close(fd);
+    assert_err(sock_dial(path, 0, &e), ERR_UNAVAILABLE, "refused");
+    fd = sock_listen(path, 0600, (gid_t)-1, &e); /* the file of a server that is gone */
+    assert_true(fd >= 0);
+    fd_close(fd);
+    assert_int_equal(unlink(path), 0);
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_err(sock_listen(path, 0600, (gid_t)-1, &e), ERR_EXISTS, "is not a socket");
+    fd_close(fd);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +193,7 @@ int main(void)
         cmocka_unit_test(children_get_only_listed_descriptors),
         cmocka_unit_test(waits_time_out_and_signals_are_told),
         cmocka_unit_test(descriptors_travel),
+        cmocka_unit_test(sockets_by_path),
     };
     return cmocka_run_group_tests_name("sys", tests, make_dir, remove_dir);
 }
