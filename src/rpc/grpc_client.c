@@ -32,7 +32,6 @@ struct grpc_stream {
     int64_t deadline_ns; /* 0: none */
     int cancel_fd;
     int ready_fd; /* a message waits, or the call is over */
-    int drain_fd; /* may be sent to again */
 
     /* the connection's thread only */
     int http_status;
@@ -43,6 +42,7 @@ struct grpc_stream {
     /* guarded by h2.lock */
     bool over; /* status says how; messages may still wait */
     bool ready;
+    int drain_fd;      /* may be sent to again; -1 until a sender has to wait */
     struct err status; /* kind NONE: success */
 };
 
@@ -61,17 +61,23 @@ static void set_ready(struct grpc_stream *s)
     s->ready = ready;
 }
 
-/* The first end counts. */
-static void set_over(struct grpc_stream *s, const struct err *status)
+static void set_drained(struct grpc_stream *s)
 {
     uint64_t one = 1;
 
+    if (s->drain_fd >= 0)
+        (void)!write(s->drain_fd, &one, sizeof(one));
+}
+
+/* The first end counts. */
+static void set_over(struct grpc_stream *s, const struct err *status)
+{
     if (s->over)
         return;
     s->over = true;
     s->status = *status;
     set_ready(s);
-    (void)!write(s->drain_fd, &one, sizeof(one));
+    set_drained(s);
 }
 
 /* ---- what the connection tells
@@ -145,7 +151,6 @@ static void on_event(struct h2_stream *h, enum h2_event what, struct err *why)
 {
     struct grpc_stream *s = (struct grpc_stream *)h;
     struct err e;
-    uint64_t one = 1;
 
     switch (what) {
     case H2_HEADERS:
@@ -162,7 +167,9 @@ static void on_event(struct h2_stream *h, enum h2_event what, struct err *why)
         finish(s, &e);
         return;
     case H2_DRAINED:
-        (void)!write(s->drain_fd, &one, sizeof(one));
+        (void)pthread_mutex_lock(&h->lock);
+        set_drained(s);
+        (void)pthread_mutex_unlock(&h->lock);
         return;
     case H2_BAD:
         (void)pthread_mutex_lock(&h->lock);
@@ -297,11 +304,11 @@ static int stream_new(struct grpc_client *c, const char *path, const struct grpc
     s->cancel_fd = o->cancel_fd;
     s->text.max = TEXT_MAX;
     s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    s->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->drain_fd = -1;
     if (o->timeout_ms > 0)
         s->deadline_ns = time_mono_ns() + o->timeout_ms * NS_PER_MS;
     add_fields(s, path, o);
-    if (s->ready_fd < 0 || s->drain_fd < 0) {
+    if (s->ready_fd < 0) {
         (void)err_sys(e, "eventfd");
         grpc_stream_free(s);
         return -1;
@@ -391,6 +398,10 @@ static int enqueue(struct grpc_stream *s, struct grpc_msg *m, bool last, struct 
         r = 1;
     } else {
         s->h2.want_drained = true;
+        if (s->drain_fd < 0)
+            s->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (s->drain_fd < 0)
+            r = err_sys(e, "eventfd");
     }
     (void)pthread_mutex_unlock(&s->h2.lock);
     return r;

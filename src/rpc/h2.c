@@ -24,6 +24,8 @@
 #define SEND_BATCH ((size_t)128 << 10)
 #define READ_SIZE ((size_t)64 << 10)
 #define HEADER_BYTES_MAX (32 << 10)
+#define PARTIAL_MAX \
+    ((size_t)64 << 20) /* bytes of incomplete messages, all streams of a connection together */
 
 struct h2_conn {
     const struct h2_ops *ops;
@@ -36,6 +38,7 @@ struct h2_conn {
     nghttp2_session *h;
     struct list streams;
     size_t n_streams;
+    size_t partial; /* bytes of incomplete messages */
     struct buf out;
     size_t out_pos;
     int64_t next_expiry_ns; /* no stream expires earlier; 0: none does */
@@ -135,6 +138,8 @@ static void stream_closed(struct h2_stream *s, struct err *why)
     (void)pthread_mutex_unlock(&s->lock);
     list_remove(&s->link);
     s->conn->n_streams--;
+    s->conn->partial -= s->partial;
+    s->partial = 0;
     s->id = 0;
     event(s, H2_CLOSED, why);
     h2_stream_unref(s);
@@ -274,6 +279,19 @@ static void give_back(struct h2_stream *s)
     }
 }
 
+/* Count what the stream holds of a message that is not complete; -1 when the connection holds too
+ * much of that. */
+static int count_partial(struct h2_stream *s, struct err *e)
+{
+    size_t now = s->deframer.msg != NULL ? s->deframer.msg->n : 0;
+
+    s->conn->partial += now - s->partial;
+    s->partial = now;
+    if (now > 0 && s->conn->partial > PARTIAL_MAX)
+        return err_set(e, ERR_EXHAUSTED, "too many long messages at a time on one connection");
+    return 0;
+}
+
 static int on_data(nghttp2_session *h, uint8_t flags UNUSED, int32_t id, const uint8_t *data,
                    size_t n, void *user UNUSED)
 {
@@ -299,8 +317,12 @@ static int on_data(nghttp2_session *h, uint8_t flags UNUSED, int32_t id, const u
         (void)pthread_mutex_unlock(&s->lock);
         event(s, H2_MESSAGE, NULL);
     }
+    if (r == 0)
+        r = count_partial(s, &e);
     if (r < 0) {
         s->bad = true;
+        grpc_deframer_done(&s->deframer);
+        (void)count_partial(s, &e);
         event(s, H2_BAD, &e);
     }
     give_back(s);

@@ -60,7 +60,8 @@ struct h2_stream {
     struct list link;
     int32_t id; /* 0: not in the session */
     bool started, ended, truncated, bad;
-    size_t unread; /* bytes that flow control has not given back */
+    size_t unread;  /* bytes that flow control has not given back */
+    size_t partial; /* bytes of the message that is being read */
     struct grpc_deframer deframer;
     int64_t expires_ns; /* 0: never */
 

@@ -42,12 +42,12 @@ int sock_dial(const char *path, int timeout_ms, struct err *e)
     /* on a unix socket connect waits only for room in the backlog, and for as long as a send may */
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
         connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-        (void)err_sys(e, "dial unix %s", path);
+        (void)err_sys(e, "dial unix %s", a.sun_path);
         e->kind = ERR_UNAVAILABLE;
         return -1;
     }
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever)) < 0)
-        return err_sys(e, "dial unix %s", path);
+        return err_sys(e, "dial unix %s", a.sun_path);
     return take_fd(&fd);
 }
 
@@ -77,11 +77,12 @@ int sock_listen(const char *path, mode_t mode, gid_t gid, struct err *e)
     TRY(remove_stale(&a, e));
     TRY(fd = new_socket(0, e));
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-        return err_sys(e, "listen on %s", path);
+        return err_sys(e, "listen on %s", a.sun_path);
     /* nobody can connect before listen */
-    if (chown(path, (uid_t)-1, gid) < 0 || chmod(path, mode) < 0 || listen(fd, BACKLOG) < 0) {
-        (void)err_sys(e, "listen on %s", path);
-        (void)unlink(path); /* ours; the error above is what counts */
+    if (chown(a.sun_path, (uid_t)-1, gid) < 0 || chmod(a.sun_path, mode) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        (void)err_sys(e, "listen on %s", a.sun_path);
+        (void)unlink(a.sun_path); /* ours; the error above is what counts */
         return -1;
     }
     return take_fd(&fd);

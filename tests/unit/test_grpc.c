@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <nghttp2/nghttp2.h>
+
 #include "base/mem.h"
 #include "base/time.h"
 #include "proto/content.pb-c.h"
@@ -549,6 +551,94 @@ static void malformed_bytes_end_only_their_connection(void **state)
     teardown(w);
 }
 
+/* A client that begins six messages of 16 MiB and ends none of them. */
+struct hoarder {
+    size_t sent[6];
+    int exhausted;
+    int closed;
+};
+
+static ssize_t hoard(nghttp2_session *h, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
+                     nghttp2_data_source *source, void *user)
+{
+    size_t *sent = source->ptr;
+
+    (void)h;
+    (void)id;
+    (void)flags;
+    (void)user;
+    if (*sent + n > ((size_t)15 << 20))
+        return NGHTTP2_ERR_DEFERRED;
+    memset(to, 0, n);
+    if (*sent == 0)
+        memcpy(to, "\0\0\xff\xff\xff", GRPC_PREFIX);
+    *sent += n;
+    return (ssize_t)n;
+}
+
+static int hoard_header(nghttp2_session *h, const nghttp2_frame *frame, const uint8_t *name,
+                        size_t n_name, const uint8_t *value, size_t n_value, uint8_t flags,
+                        void *user)
+{
+    struct hoarder *w = user;
+
+    (void)h;
+    (void)frame;
+    (void)flags;
+    if (str_eq((struct str){(const char *)name, n_name}, "grpc-status"))
+        w->exhausted += str_eq((struct str){(const char *)value, n_value}, "8");
+    return 0;
+}
+
+static int hoard_closed(nghttp2_session *h, int32_t id, uint32_t code, void *user)
+{
+    (void)h;
+    (void)id;
+    (void)code;
+    ((struct hoarder *)user)->closed++;
+    return 0;
+}
+
+static void incomplete_messages_have_a_limit(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    struct hoarder hoarder = {0};
+    nghttp2_session_callbacks *cb;
+    nghttp2_session *h;
+    int fd = connect_to(w);
+#define NV(n, v) {(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v), 0}
+    nghttp2_nv nv[] = {NV(":method", "POST"), NV(":scheme", "http"),
+                       NV(":path", "/" SERVICE "/Write"), NV(":authority", "x"),
+                       NV("content-type", "application/grpc")};
+
+    nghttp2_session_callbacks_new(&cb);
+    nghttp2_session_callbacks_set_on_header_callback(cb, hoard_header);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, hoard_closed);
+    assert_int_equal(nghttp2_session_client_new(&h, cb, &hoarder), 0);
+    nghttp2_session_callbacks_del(cb);
+    assert_int_equal(nghttp2_submit_settings(h, 0, NULL, 0), 0);
+    for (size_t i = 0; i < ARRAY_LEN(hoarder.sent); i++) {
+        nghttp2_data_provider body = {.source.ptr = &hoarder.sent[i], .read_callback = hoard};
+        assert_true(nghttp2_submit_request(h, NULL, nv, ARRAY_LEN(nv), &body, NULL) > 0);
+    }
+    while (hoarder.closed == 0) {
+        const uint8_t *out;
+        uint8_t in[65536];
+        ssize_t n;
+        while ((n = nghttp2_session_mem_send(h, &out)) > 0)
+            assert_int_equal(fd_write_all(fd, out, (size_t)n), 0);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        n = read(fd, in, sizeof(in));
+        assert_true(n > 0 && nghttp2_session_mem_recv(h, in, (size_t)n) == n);
+    }
+    assert_int_equal(hoarder.exhausted, hoarder.closed);
+    nghttp2_session_del(h);
+    fd_close(fd);
+    teardown(w);
+}
+
 static void deframing(void **state)
 {
     (void)state;
@@ -683,6 +773,7 @@ int main(void)
         cmocka_unit_test(a_vanished_client_cancels),
         cmocka_unit_test(a_vanished_server_ends_the_calls),
         cmocka_unit_test(malformed_bytes_end_only_their_connection),
+        cmocka_unit_test(incomplete_messages_have_a_limit),
         cmocka_unit_test(deframing),
         cmocka_unit_test(timeouts_and_texts),
         cmocka_unit_test(codes_survive_the_way_back),
