@@ -593,8 +593,8 @@ static void slow_readers_hold_up(void **state)
     server_start(&s, "none");
     assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &slow, NULL, &e));
     assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &dead, NULL, &e));
+    struct pollfd p = {.fd = s.out, .events = POLLOUT}; /* before flood, which gives s.out up */
     assert_int_equal(pthread_create(&thread, NULL, flood, &s), 0);
-    struct pollfd p = {.fd = s.out, .events = POLLOUT};
     while (poll(&p, 1, 200) == 1) /* until the pipe stays full */
         assert_int_equal(poll(NULL, 0, 20), 0);
     attach_close(dead);
