@@ -181,12 +181,16 @@ static bool read_attrs(const struct nlmsghdr *h, size_t extra, const struct nlat
                        uint16_t max)
 {
     const struct nlattr *at;
+    const char *end = (const char *)h + h->nlmsg_len;
 
     memset(out, 0, sizeof(struct nlattr *) * (max + 1u));
     if (mnl_nlmsg_get_payload_len(h) < MNL_ALIGN(extra))
         return false;
     mnl_attr_for_each(at, h, extra)
     {
+        /* libmnl rounds the message's end up to 4 bytes, so the last attribute may claim 3 too many */
+        if ((const char *)at + at->nla_len > end)
+            return false;
         if (mnl_attr_get_type(at) <= max)
             out[mnl_attr_get_type(at)] = at;
     }

@@ -226,10 +226,11 @@ static void test_gc(void **state)
     assert_int_equal(entries(f, "blobs/sha256"), 4);
     assert_int_equal(entries(f, "snapshots"), 2);
 
-    struct image_record out, rec = {
-        .name = "img",
-        .target = {.media_type = OCI_MANIFEST, .digest = manifest, .size = 8},
-    };
+    struct image_record out,
+        rec = {
+            .name = "img",
+            .target = {.media_type = OCI_MANIFEST, .digest = manifest, .size = 8},
+        };
     assert_ok(image_create(f->s, &ns, &rec, f->a, &out, &e));
     assert_ok(lease_delete(f->s, &ns, lease.id, true, &e));
     assert_int_equal(entries(f, "blobs/sha256"), 3); /* "leased" went */
