@@ -162,6 +162,19 @@ int file_put(int dir_fd, const char *path, const char *text)
     return done < 0 ? -errno : 0;
 }
 
+int path_list(const char *path, struct strv *out, struct err *e)
+{
+    DIR *d = opendir(path);
+    if (d == NULL)
+        return open_failed(e, -errno, path);
+    for (struct dirent *ent;
+         (ent = readdir(d)) != NULL;) /* NOLINT(concurrency-mt-unsafe): own DIR */
+        if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
+            vec_push(out, mem_strdup(ent->d_name));
+    closedir(d);
+    return 0;
+}
+
 static int remove_content(int fd, unsigned depth, struct err *e)
 {
     DIR *d = fdopendir(fd);

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/vec.h"
 
 /**
  * Open path as a process chrooted to root_fd would see it: absolute paths, ".." and symbolic links
@@ -49,6 +50,10 @@ int file_replace(int dir_fd, const char *name, const void *p, size_t n, mode_t m
 
 /** Write a string into an existing kernel file (cgroup, proc, sysctl) in one write. 0 or -errno. */
 int file_put(int dir_fd, const char *path, const char *text);
+
+/** The names in a directory, without . and .., in no order; the caller frees them with strv_done.
+ * NOT_FOUND. */
+int path_list(const char *path, struct strv *out, struct err *e);
 
 /** Remove a tree below dir_fd (name has no slash) without following links or crossing into mounts.
  */

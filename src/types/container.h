@@ -388,15 +388,6 @@ JSON_TYPE(container_waited, CONTAINER_WAITED)
     F(T, u64, space_reclaimed, "SpaceReclaimed", 0)
 JSON_TYPE(containers_pruned, CONTAINERS_PRUNED)
 
-/* the base64 JSON in X-Docker-Container-Path-Stat; mode in the bits of Go's os.FileMode */
-#define PATH_STAT(T, F)              \
-    F(T, str, name, "name", 0)       \
-    F(T, i64, size, "size", 0)       \
-    F(T, u64, mode, "mode", 0)       \
-    F(T, time, mtime_ns, "mtime", 0) \
-    F(T, str, link_target, "linkTarget", 0)
-JSON_TYPE(path_stat, PATH_STAT)
-
 #define PATH_CHANGE(T, F)      \
     F(T, str, path, "Path", 0) \
     F(T, i64, kind, "Kind", 0)

@@ -1,0 +1,20 @@
+/** The progress of pull, load and import: JSON lines from the daemon, shown as docker shows them.
+ */
+#ifndef HULL_CLI_PROGRESS_H
+#define HULL_CLI_PROGRESS_H
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+/**
+ * Show a progress stream until its end. On a terminal each id owns a row that is rewritten; else
+ * each change is a line and pure counting is left out.
+ *
+ * to     where; quiet: shows nothing, errors still count.
+ *
+ * Errors: the stream's own error text, or a broken stream.
+ */
+int progress_show(struct cli *c, struct http_resp *r, FILE *to, bool quiet, struct err *e);
+
+#endif

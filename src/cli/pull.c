@@ -1,0 +1,153 @@
+/* hull pull, load, import: how images come in. */
+#include <fcntl.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/container_opts.h"
+#include "cli/progress.h"
+#include "cli/session.h"
+#include "cli/table.h"
+#include "sys/fd.h"
+
+struct pull_opts {
+    bool all_tags, quiet;
+    const char *platform, *input, *message;
+    struct strv change;
+};
+
+/* docker.io/library/x:tag, as the daemon stores it */
+static const char *canonical(struct cli *cli, const char *ref)
+{
+    struct str rest = str_of(ref), first = str_cut(&rest, '/');
+    bool host = rest.n > 0 && (str_index(first, '.') >= 0 || str_index(first, ':') >= 0 ||
+                               str_eq(first, "localhost"));
+    if (host)
+        return ref;
+    return arena_printf(cli->arena, "docker.io/%s%s", rest.n > 0 ? "" : "library/", ref);
+}
+
+static int pull_run(struct call *c, struct err *e)
+{
+    const struct pull_opts *o = c->opts;
+    bool added;
+    const char *ref = reference_with_tag(c->cli, c->args.v[0], &added);
+    if (added && !o->quiet)
+        put_line("Using default tag: latest");
+    (void)fflush(stdout);
+    TRY(image_pull_show(c->cli, ref, o->platform, stdout, o->quiet, e));
+    put_line("%s", canonical(c->cli, ref));
+    return 0;
+}
+
+/* Standard input, or a file; *fd is closed by the caller. */
+static int open_input(const char *path, int *fd, struct err *e)
+{
+    if (path == NULL || strcmp(path, "-") == 0) {
+        *fd = fd_dup(0);
+        return *fd < 0 ? err_neg(e, *fd, "standard input") : 0;
+    }
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd < 0 ? err_sys(e, "open %s", path) : 0;
+}
+
+static int upload(struct call *c, const char *path, int fd, bool quiet, struct err *e)
+{
+    auto_http_resp struct http_resp *r = NULL;
+    struct cli_req rq = {.method = "POST",
+                         .path = path,
+                         .type = "application/x-tar",
+                         .stream_fd = true,
+                         .body_fd = fd};
+    TRY(cli_call(c->cli, &rq, &r, e));
+    return progress_show(c->cli, r, stdout, quiet, e);
+}
+
+static int load_run(struct call *c, struct err *e)
+{
+    const struct pull_opts *o = c->opts;
+    auto_fd int fd = -1;
+    if (o->input == NULL && term_is(0))
+        return err_set(e, ERR_INVALID, "requested load from stdin, but stdin is empty");
+    TRY(open_input(o->input, &fd, e));
+    return upload(c,
+                  cli_query(c->cli, "/images/load", "quiet", o->quiet || !term_is(1) ? "1" : "0"),
+                  fd, false, e);
+}
+
+static int import_run(struct call *c, struct err *e)
+{
+    const struct pull_opts *o = c->opts;
+    struct cli *cli = c->cli;
+    const char *source = c->args.v[0], *repo = c->args.n > 1 ? c->args.v[1] : NULL;
+    bool url = strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
+    const char *path = cli_query(cli, "/images/create", "fromSrc", url ? source : "-");
+    path = cli_query(cli, path, "repo", repo);
+    path = cli_query(cli, path, "message", o->message);
+    path = cli_query(cli, path, "platform", o->platform);
+    for (size_t i = 0; i < o->change.n; i++)
+        path = cli_query(cli, path, "changes", o->change.v[i]);
+    auto_fd int fd = -1;
+    if (url) {
+        auto_http_resp struct http_resp *r = NULL;
+        struct cli_req rq = {.method = "POST", .path = path};
+        TRY(cli_call(cli, &rq, &r, e));
+        return progress_show(cli, r, stdout, false, e);
+    }
+    TRY(open_input(source, &fd, e));
+    return upload(c, path, fd, false, e);
+}
+
+#define OPT(name, letter, kind, member, help)                                     \
+    {                                                                             \
+        name, letter, FLAG_##kind, offsetof(struct pull_opts, member), NULL, help \
+    }
+static const struct flag pull_table[] = {
+    {"all-tags", 'a', FLAG_MISSING, 0, NULL, NULL},
+    OPT("platform", 0, STR, platform, "Set platform if server is multi-platform capable"),
+    OPT("quiet", 'q', BOOL, quiet, "Suppress verbose output"),
+};
+static const struct flag load_table[] = {
+    OPT("input", 'i', STR, input, "Read from tar archive file, instead of STDIN"),
+    OPT("quiet", 'q', BOOL, quiet, "Suppress the load output"),
+    {"platform", 0, FLAG_MISSING, 0, NULL, NULL},
+};
+static const struct flag import_table[] = {
+    OPT("change", 'c', LIST, change, "Apply Dockerfile instruction to the created image"),
+    OPT("message", 'm', STR, message, "Set commit message for imported image"),
+    OPT("platform", 0, STR, platform, "Set platform if server is multi-platform capable"),
+};
+static const struct flag_set pull_set = FLAGS(pull_table), load_set = FLAGS(load_table),
+                             import_set = FLAGS(import_table);
+
+const struct command cmd_pull = {
+    .name = "pull",
+    .aliases = "image pull",
+    .usage = "[OPTIONS] NAME[:TAG|@DIGEST]",
+    .help = "Download an image from a registry",
+    .min_args = 1,
+    .max_args = 1,
+    .opts_size = sizeof(struct pull_opts),
+    .flags = &pull_set,
+    .run = pull_run,
+};
+const struct command cmd_load = {
+    .name = "load",
+    .aliases = "image load",
+    .usage = "[OPTIONS]",
+    .help = "Load an image from a tar archive or STDIN",
+    .opts_size = sizeof(struct pull_opts),
+    .flags = &load_set,
+    .run = load_run,
+};
+const struct command cmd_import = {
+    .name = "import",
+    .aliases = "image import",
+    .usage = "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+    .help = "Import the contents from a tarball to create a filesystem image",
+    .min_args = 1,
+    .max_args = 2,
+    .opts_size = sizeof(struct pull_opts),
+    .flags = &import_set,
+    .run = import_run,
+};
