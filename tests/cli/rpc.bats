@@ -75,7 +75,7 @@ serve() {
     (cd "$bundle" && "$T/bin/runc" spec)
     jq '.process.terminal = false | .process.args = ["sleep", "1000"] | .process.rlimits = []' \
         "$bundle/config.json" >"$bundle/new" && mv "$bundle/new" "$bundle/config.json"
-    background peer "$(program ttrpc_peer)" "$ttrpc" "$T/address" peer1 "$bundle"
+    background peer "$(program ttrpc_peer)" "$ttrpc" "$T/address" peer1 "$bundle" containerd.task.v2.Task
     wait_until grep -q '^listening' "$T/log/peer"
     # closed descriptors: the shim's daemon inherits them
     (cd "$bundle" && mkfifo log && exec 9<>log && HULL_TEST_ID=$T TTRPC_ADDRESS=$ttrpc "$T/bin/containerd-shim-runc-v2" \
