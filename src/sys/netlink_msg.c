@@ -188,7 +188,7 @@ static bool read_attrs(const struct nlmsghdr *h, size_t extra, const struct nlat
         return false;
     mnl_attr_for_each(at, h, extra)
     {
-        /* libmnl rounds the message's end up to 4 bytes, so the last attribute may claim 3 too many */
+        /* libmnl rounds the end up to 4 bytes: the last attribute may claim 3 too many */
         if ((const char *)at + at->nla_len > end)
             return false;
         if (mnl_attr_get_type(at) <= max)
