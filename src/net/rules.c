@@ -9,9 +9,10 @@
  */
 static const char table_text[] =
     "    set bridges { type ifname; }\n"
-    "    set same { type ifname . ifname; }\n"
     "    set talk { type ifname . ifname; }\n"
     "    set internal { type ifname; }\n"
+    "    set hair4 { type ipv4_addr . ipv4_addr; flags interval; }\n"
+    "    set hair6 { type ipv6_addr . ipv6_addr; flags interval; }\n"
     "    set nets4 { type ipv4_addr; flags interval; }\n"
     "    set nets6 { type ipv6_addr; flags interval; }\n"
     "    map addr4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }\n"
@@ -20,9 +21,9 @@ static const char table_text[] =
     "    map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
     "    chain publish {\n"
     "        dnat ip to meta l4proto . ip daddr . th dport map @addr4\n"
-    "        dnat ip to meta l4proto . th dport map @any4\n"
+    "        meta nfproto ipv4 dnat ip to meta l4proto . th dport map @any4\n"
     "        dnat ip6 to meta l4proto . ip6 daddr . th dport map @addr6\n"
-    "        dnat ip6 to meta l4proto . th dport map @any6\n"
+    "        meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @any6\n"
     "    }\n"
     "    chain prerouting {\n"
     "        type nat hook prerouting priority -100; policy accept;\n"
@@ -37,7 +38,8 @@ static const char table_text[] =
     "    chain postrouting {\n"
     "        type nat hook postrouting priority 100; policy accept;\n"
     "        oifname @bridges ct status dnat ip saddr 127.0.0.0/8 masquerade\n"
-    "        iifname . oifname @same ct status dnat masquerade\n"
+    "        ct status dnat ip saddr . ip daddr @hair4 masquerade\n"
+    "        ct status dnat ip6 saddr . ip6 daddr @hair6 masquerade\n"
     "        oifname != @bridges ip saddr @nets4 masquerade\n"
     "        oifname != @bridges ip6 saddr @nets6 masquerade\n"
     "    }\n"
@@ -61,14 +63,30 @@ static void element(const char *table, const char *verb, const char *set, struct
     (void)buf_printf(out, "%s element inet %s %s ", verb, table, set);
 }
 
+/* What a container reaches in its own subnet by a published port must come back through us: hair.
+ */
+static void rules_subnet(const char *table, const char *verb, struct ip_net subnet, bool masquerade,
+                         struct buf *out)
+{
+    char text[IP_TEXT_MAX], set[8];
+
+    if (subnet.addr.family == 0)
+        return;
+    (void)ip_net_format(subnet, text);
+    snprintf(set, sizeof(set), "hair%d", subnet.addr.family);
+    element(table, verb, set, out);
+    (void)buf_printf(out, "{ %s . %s }\n", text, text);
+    if (!masquerade)
+        return;
+    snprintf(set, sizeof(set), "nets%d", subnet.addr.family);
+    element(table, verb, set, out);
+    (void)buf_printf(out, "{ %s }\n", text);
+}
+
 void rules_net(const char *table, const char *verb, const struct rule_net *net, struct buf *out)
 {
-    char text[IP_TEXT_MAX];
-
     element(table, verb, "bridges", out);
     (void)buf_printf(out, "{ \"%s\" }\n", net->bridge);
-    element(table, verb, "same", out);
-    (void)buf_printf(out, "{ \"%s\" . \"%s\" }\n", net->bridge, net->bridge);
     if (!net->no_icc) {
         element(table, verb, "talk", out);
         (void)buf_printf(out, "{ \"%s\" . \"%s\" }\n", net->bridge, net->bridge);
@@ -77,15 +95,9 @@ void rules_net(const char *table, const char *verb, const struct rule_net *net, 
         element(table, verb, "internal", out);
         (void)buf_printf(out, "{ \"%s\" }\n", net->bridge);
     }
-    if (!net->masquerade || net->internal)
-        return;
-    if (net->subnet4.addr.family == 4) {
-        element(table, verb, "nets4", out);
-        (void)buf_printf(out, "{ %s }\n", ip_net_format(net->subnet4, text));
-    }
-    if (net->subnet6.addr.family == 6) {
-        element(table, verb, "nets6", out);
-        (void)buf_printf(out, "{ %s }\n", ip_net_format(net->subnet6, text));
+    if (!net->internal) {
+        rules_subnet(table, verb, net->subnet4, net->masquerade, out);
+        rules_subnet(table, verb, net->subnet6, net->masquerade, out);
     }
 }
 

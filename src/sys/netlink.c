@@ -229,12 +229,13 @@ int nl_link_get(struct nl *nl, const char *name, struct nl_link *out, struct err
     return ask(nl, nl_msg_link(buf, RTM_GETLINK, 0, name, 0, 0), one_link, out, 0, "link", name, e);
 }
 
-int nl_bridge_add(struct nl *nl, const char *name, uint32_t mtu, const char *alias, struct err *e)
+int nl_bridge_add(struct nl *nl, const char *name, uint32_t mtu, const uint8_t *mac,
+                  const char *alias, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4)));
 
     TRY(check_name(name, e));
-    TRY(ask(nl, nl_msg_bridge(buf, name, mtu), NULL, NULL, 0, "add bridge", name, e));
+    TRY(ask(nl, nl_msg_bridge(buf, name, mtu, mac), NULL, NULL, 0, "add bridge", name, e));
     if (alias == NULL)
         return 0;
     return ask(nl, nl_msg_alias(buf, name, alias), NULL, NULL, 0, "note on link", name, e);
@@ -248,10 +249,11 @@ int nl_veth_add(struct nl *nl, const struct nl_veth *v, struct err *e)
     TRY(check_name(v->name, e));
     TRY(check_name(v->peer, e));
     TRY(ask(nl, nl_msg_veth(buf, v), NULL, NULL, 0, "add veth", v->name, e));
-    if (!v->isolated)
+    if (!v->isolated && !v->hairpin)
         return 0;
     TRY(nl_link_get(nl, v->name, &made, e));
-    return ask(nl, nl_msg_isolate(buf, made.index), NULL, NULL, 0, "isolate", v->name, e);
+    return ask(nl, nl_msg_port_flags(buf, made.index, v->isolated, v->hairpin), NULL, NULL, 0,
+               "set up bridge port", v->name, e);
 }
 
 int nl_link_del(struct nl *nl, const char *name, struct err *e)
@@ -260,6 +262,19 @@ int nl_link_del(struct nl *nl, const char *name, struct err *e)
 
     TRY(check_name(name, e));
     return ask(nl, nl_msg_link(buf, RTM_DELLINK, 0, name, 0, 0), NULL, NULL, ENODEV, "delete link",
+               name, e);
+}
+
+int nl_port_off(struct nl *nl, const char *name, struct err *e)
+{
+    char buf[NL_REQUEST_MAX] __attribute__((aligned(4)));
+    struct nl_link link;
+
+    if (nl_link_get(nl, name, &link, e) < 0)
+        return e->kind == ERR_NOT_FOUND ? 0 : -1;
+    if (link.master == 0)
+        return 0;
+    return ask(nl, nl_msg_port_off(buf, link.index), NULL, NULL, ENODEV, "silence bridge port",
                name, e);
 }
 

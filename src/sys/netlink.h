@@ -66,8 +66,17 @@ int nl_links(struct nl *nl, struct nl_links *out, struct err *e);
 int nl_addrs(struct nl *nl, struct nl_addrs *out, struct err *e);
 int nl_routes(struct nl *nl, struct nl_routes *out, struct err *e);
 
-/** A new bridge, up. mtu 0: the kernel's; alias: a note on the link (at most 63 bytes). EXISTS. */
-int nl_bridge_add(struct nl *nl, const char *name, uint32_t mtu, const char *alias, struct err *e);
+/**
+ * A new bridge, down.
+ *
+ * mtu    0: the kernel's.
+ * mac    6 bytes; NULL: the kernel's, which then changes with the ports (and stations lose it for a
+ * while). alias  a note on the link, at most 63 bytes; NULL: none.
+ *
+ * EXISTS when the name is taken.
+ */
+int nl_bridge_add(struct nl *nl, const char *name, uint32_t mtu, const uint8_t *mac,
+                  const char *alias, struct err *e);
 
 /** A pair of links: one here, in a bridge and up, the other in another namespace, down. */
 struct nl_veth {
@@ -75,6 +84,7 @@ struct nl_veth {
     int master;         /* index of the bridge; 0: none */
     uint32_t mtu;       /* of both; 0: the kernel's */
     bool isolated;      /* bridge port isolation: may not talk to other isolated ports */
+    bool hairpin;       /* the bridge may send back through the port that a frame came from */
     const char *peer;   /* name there */
     const uint8_t *mac; /* of the peer, 6 bytes; NULL: random */
     int peer_ns;        /* descriptor of the namespace; -1: ours */
@@ -84,6 +94,10 @@ int nl_veth_add(struct nl *nl, const struct nl_veth *v, struct err *e);
 
 /** Delete a link by name; one that is gone is no error. */
 int nl_link_del(struct nl *nl, const char *name, struct err *e);
+
+/** Silence a bridge port: it forwards nothing and the bridge forgets what it learned from it. One
+ * that is gone is no error. */
+int nl_port_off(struct nl *nl, const char *name, struct err *e);
 
 /** Bring a link up. */
 int nl_link_up(struct nl *nl, int index, struct err *e);

@@ -26,14 +26,16 @@ static void put_up(struct ifinfomsg *i)
     i->ifi_flags = IFF_UP;
 }
 
-struct nlmsghdr *nl_msg_bridge(void *buf, const char *name, uint32_t mtu)
+struct nlmsghdr *nl_msg_bridge(void *buf, const char *name, uint32_t mtu, const uint8_t *mac)
 {
     struct nlmsghdr *h = request(buf, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 
-    put_up(mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)));
+    mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
     mnl_attr_put_strz(h, IFLA_IFNAME, name);
     if (mtu != 0)
         mnl_attr_put_u32(h, IFLA_MTU, mtu);
+    if (mac != NULL)
+        mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
     struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO);
     mnl_attr_put_str(h, IFLA_INFO_KIND, "bridge");
     mnl_attr_nest_end(h, info);
@@ -95,15 +97,34 @@ struct nlmsghdr *nl_msg_alias(void *buf, const char *name, const char *alias)
     return h;
 }
 
-struct nlmsghdr *nl_msg_isolate(void *buf, int index)
+static struct nlmsghdr *bridge_port(void *buf, int index)
 {
     struct nlmsghdr *h = request(buf, RTM_SETLINK, 0);
     struct ifinfomsg *i = mnl_nlmsg_put_extra_header(h, sizeof(*i));
 
     i->ifi_family = PF_BRIDGE;
     i->ifi_index = index;
+    return h;
+}
+
+struct nlmsghdr *nl_msg_port_flags(void *buf, int index, bool isolated, bool hairpin)
+{
+    struct nlmsghdr *h = bridge_port(buf, index);
     struct nlattr *port = mnl_attr_nest_start(h, IFLA_PROTINFO);
-    mnl_attr_put_u8(h, IFLA_BRPORT_ISOLATED, 1);
+
+    mnl_attr_put_u8(h, IFLA_BRPORT_ISOLATED, isolated);
+    mnl_attr_put_u8(h, IFLA_BRPORT_MODE, hairpin);
+    mnl_attr_nest_end(h, port);
+    return h;
+}
+
+struct nlmsghdr *nl_msg_port_off(void *buf, int index)
+{
+    struct nlmsghdr *h = bridge_port(buf, index);
+    struct nlattr *port = mnl_attr_nest_start(h, IFLA_PROTINFO);
+
+    mnl_attr_put_u8(h, IFLA_BRPORT_STATE, BR_STATE_DISABLED);
+    mnl_attr_put(h, IFLA_BRPORT_FLUSH, 0, NULL);
     mnl_attr_nest_end(h, port);
     return h;
 }

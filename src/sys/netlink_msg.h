@@ -12,7 +12,7 @@
 #define NL_REQUEST_MAX 1024 /* bytes that hold any request of ours */
 
 /** Start a request of type RTM_*; flags beside REQUEST and ACK. buf holds NL_REQUEST_MAX bytes. */
-struct nlmsghdr *nl_msg_bridge(void *buf, const char *name, uint32_t mtu);
+struct nlmsghdr *nl_msg_bridge(void *buf, const char *name, uint32_t mtu, const uint8_t *mac);
 /** RTM_SETLINK: a note on a link; the kernel ignores it in the request that makes one. */
 struct nlmsghdr *nl_msg_alias(void *buf, const char *name, const char *alias);
 struct nlmsghdr *nl_msg_veth(void *buf, const struct nl_veth *v);
@@ -22,8 +22,9 @@ struct nlmsghdr *nl_msg_addr(void *buf, uint16_t type, int index, struct ip_net 
 struct nlmsghdr *nl_msg_route(void *buf, uint16_t type, struct ip_net dst, struct ip_addr gateway,
                               int index);
 struct nlmsghdr *nl_msg_dump(void *buf, uint16_t type);
-/** RTM_SETLINK for a bridge port: isolation on. */
-struct nlmsghdr *nl_msg_isolate(void *buf, int index);
+/** RTM_SETLINK for a bridge port: its flags; or disabled and forgotten. */
+struct nlmsghdr *nl_msg_port_flags(void *buf, int index, bool isolated, bool hairpin);
+struct nlmsghdr *nl_msg_port_off(void *buf, int index);
 
 /** Read one message of a dump. False: it is of another kind, or broken. */
 bool nl_read_link(const struct nlmsghdr *h, struct nl_link *out);

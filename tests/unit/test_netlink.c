@@ -201,11 +201,13 @@ static void test_bridge_and_veth(void **state)
     if (!own_ns)
         skip();
     assert_ok(nl_open(&nl, &e));
-    assert_ok(nl_bridge_add(nl, "br0", 1400, "ours", &e));
-    assert_err(nl_bridge_add(nl, "br0", 0, NULL, &e), ERR_EXISTS, "add bridge br0");
+    assert_ok(nl_bridge_add(nl, "br0", 1400, mac, "ours", &e));
+    assert_err(nl_bridge_add(nl, "br0", 0, NULL, NULL, &e), ERR_EXISTS, "add bridge br0");
     assert_ok(nl_link_get(nl, "br0", &link, &e));
     assert_string_equal(link.kind, "bridge");
     assert_string_equal(link.alias, "ours");
+    assert_memory_equal(link.mac, mac, 6);
+    assert_ok(nl_link_up(nl, link.index, &e));
     assert_ok(nl_addr_add(nl, link.index, net_of("172.30.0.1/16"), &e));
     assert_ok(nl_addr_add(nl, link.index, net_of("172.30.0.1/16"), &e));
 

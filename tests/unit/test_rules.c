@@ -56,14 +56,14 @@ static void test_net_text(void **state)
     rules_net("hull", "delete", &plain, &out);
     assert_string_equal(buf_cstr(&out),
                         "delete element inet hull bridges { \"docker0\" }\n"
-                        "delete element inet hull same { \"docker0\" . \"docker0\" }\n"
                         "delete element inet hull talk { \"docker0\" . \"docker0\" }\n"
+                        "delete element inet hull hair4 { 172.17.0.0/16 . 172.17.0.0/16 }\n"
                         "delete element inet hull nets4 { 172.17.0.0/16 }\n"
+                        "delete element inet hull hair6 { fd00::/64 . fd00::/64 }\n"
                         "delete element inet hull nets6 { fd00::/64 }\n");
     buf_reset(&out);
     rules_net("hull", "add", &closed, &out);
     assert_string_equal(buf_cstr(&out), "add element inet hull bridges { \"br-1\" }\n"
-                                        "add element inet hull same { \"br-1\" . \"br-1\" }\n"
                                         "add element inet hull internal { \"br-1\" }\n");
     buf_done(&out);
 }
