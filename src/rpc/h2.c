@@ -555,7 +555,8 @@ static bool stopping(struct h2_conn *c, int *wait_ms)
         *wait_ms = 0; /* it must go out first */
         return false;
     }
-    if (left <= 0 || c->n_streams == 0)
+    if (left <= 0 ||
+        (c->n_streams == 0 && c->out_pos == c->out.n && !nghttp2_session_want_write(c->h)))
         return true;
     if (*wait_ms < 0 || left / NS_PER_MS + 1 < *wait_ms)
         *wait_ms = (int)(left / NS_PER_MS + 1);

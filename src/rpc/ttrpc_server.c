@@ -6,6 +6,7 @@
 #include "rpc/ttrpc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -39,8 +40,10 @@ struct peer {
 
 struct listener {
     struct list link;
+    struct ttrpc_server *server;
     struct source *source;
     int fd;
+    int spare; /* closed to refuse a connection when no descriptor is left */
 };
 
 struct ttrpc_call {
@@ -321,12 +324,25 @@ int ttrpc_server_adopt(struct ttrpc_server *s, int fd, struct err *e)
     return 0;
 }
 
+/* No descriptor is left: with the one kept for this the connection is taken and closed, or it would
+ * be reported for ever. */
+static void refuse(struct listener *l)
+{
+    fd_close(l->spare);
+    fd_close(accept4(l->fd, NULL, NULL, SOCK_CLOEXEC));
+    l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    log_warn("ttrpc: connection refused", "error", "no descriptor is left", NULL);
+}
+
 static void on_connect(struct source *s UNUSED, int fd, uint32_t events UNUSED, void *arg)
 {
+    struct listener *l = arg;
     int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct err e;
 
-    if (conn >= 0 && ttrpc_server_adopt(arg, conn, &e) < 0)
+    if (conn < 0 && (errno == EMFILE || errno == ENFILE))
+        refuse(l);
+    else if (conn >= 0 && ttrpc_server_adopt(l->server, conn, &e) < 0)
         log_warn("ttrpc: connection refused", "error", e.msg, NULL);
 }
 
@@ -336,12 +352,15 @@ int ttrpc_server_listen(struct ttrpc_server *s, int listen_fd, struct err *e)
     int r = fd_set_nonblock(listen_fd, true);
 
     l->fd = listen_fd;
+    l->server = s;
+    l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (r < 0)
         (void)err_neg(e, r, "make a socket non-blocking");
     else
-        l->source = loop_add_fd(s->loop, listen_fd, EPOLLIN, on_connect, s, e);
+        l->source = loop_add_fd(s->loop, listen_fd, EPOLLIN, on_connect, l, e);
     if (l->source == NULL) {
         fd_close(listen_fd);
+        fd_close(l->spare);
         free(l);
         return -1;
     }
@@ -385,6 +404,7 @@ void ttrpc_server_free(struct ttrpc_server *s)
         struct listener *x = CONTAINER_OF(l, struct listener, link);
         loop_del(x->source);
         fd_close(x->fd);
+        fd_close(x->spare);
         free(x);
     }
     while (!list_empty(&s->calls)) { /* kept: they live on without us */

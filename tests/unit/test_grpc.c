@@ -534,6 +534,30 @@ static void a_vanished_server_ends_the_calls(void **state)
     teardown(w);
 }
 
+static void *call_keep(void *arg)
+{
+    struct err e;
+
+    return (void *)(intptr_t)call_empty(arg, SERVICE "/Keep", NULL, &e);
+}
+
+static void a_stopping_server_lets_calls_end(void **state)
+{
+    (void)state;
+    struct world *w = setup();
+    pthread_t caller, finisher;
+    void *result;
+
+    assert_int_equal(pthread_create(&caller, NULL, call_keep, w), 0);
+    wait_started(w, 1);
+    assert_int_equal(pthread_create(&finisher, NULL, finish_kept, w), 0);
+    grpc_server_free(TAKE_PTR(w->server), 20000);
+    assert_int_equal(pthread_join(caller, &result), 0);
+    assert_int_equal((intptr_t)result, 0);
+    assert_int_equal(pthread_join(finisher, NULL), 0);
+    teardown(w);
+}
+
 /* ---- bytes ---- */
 
 static void read_to_end(int fd)
@@ -794,6 +818,7 @@ int main(void)
         cmocka_unit_test(another_thread_answers),
         cmocka_unit_test(a_vanished_client_cancels),
         cmocka_unit_test(a_vanished_server_ends_the_calls),
+        cmocka_unit_test(a_stopping_server_lets_calls_end),
         cmocka_unit_test(malformed_bytes_end_only_their_connection),
         cmocka_unit_test(incomplete_messages_have_a_limit),
         cmocka_unit_test(deframing),

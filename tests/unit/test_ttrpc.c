@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "base/mem.h"
 #include "base/vec.h"
@@ -14,6 +14,7 @@
 #include "rpc/ttrpc_conn.h"
 #include "rpc/ttrpc_hub.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 #define SERVICE "containerd.task.v2.Task"
 
@@ -395,6 +396,38 @@ static void bad_frames_get_errors_and_the_connection_goes_on(void **state)
     teardown(r.w);
 }
 
+static void connections_are_refused_without_descriptors(void **state)
+{
+    (void)state;
+    struct world *w = setup(false);
+    struct raw r = {.w = w};
+    struct err e = {0};
+    struct rlimit was, now;
+    char path[64], byte;
+
+    (void)snprintf(path, sizeof(path), "/tmp/test-ttrpc-%d.few", (int)getpid());
+    assert_ok(ttrpc_server_listen(w->server, sock_listen(path, 0600, (gid_t)-1, &e), &e));
+    r.fd = sock_dial(path, 1000, &e);
+    assert_true(r.fd >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_non_null(loop_add_timer(w->loop, 20, on_turn, &r, &e)); /* has its descriptor already */
+    now = (struct rlimit){(rlim_t)r.fd + 2, was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    int full = dup(r.fd); /* whatever is free below the limit */
+    assert_ok(loop_run(w->loop, &e));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_int_equal(ttrpc_server_connections(w->server), 0);
+    assert_int_equal(read(r.fd, &byte, 1), 0);
+    fd_close(full);
+    fd_close(r.fd);
+    r.fd = sock_dial(path, 1000, &e); /* and the next one is served again */
+    while (ttrpc_server_connections(w->server) == 0)
+        turn(&r);
+    fd_close(r.fd);
+    (void)unlink(path);
+    teardown(w);
+}
+
 /* ---- the hub ---- */
 
 static int hub_echo(struct ttrpc_call *c, const void *req, struct err *e)
@@ -420,18 +453,6 @@ static const struct ttrpc_method hub_methods[] = {
     {SERVICE, "State", &shim__state_request__descriptor, hub_echo},
     {SERVICE, "Kill", &shim__kill_request__descriptor, hub_keep},
 };
-
-static int listen_at(const char *path)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-    (void)unlink(path);
-    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    return fd;
-}
 
 static void *ask_many(void *arg)
 {
@@ -475,8 +496,8 @@ static void many_threads_share_a_link(void **state)
 
     (void)snprintf(path, sizeof(path), "/tmp/test-ttrpc-%d.sock", (int)getpid());
     assert_ok(ttrpc_hub_new(&server, &e));
-    assert_ok(
-        ttrpc_hub_serve(server, listen_at(path), hub_methods, ARRAY_LEN(hub_methods), &kept, &e));
+    assert_ok(ttrpc_hub_serve(server, sock_listen(path, 0600, (gid_t)-1, &e), hub_methods,
+                              ARRAY_LEN(hub_methods), &kept, &e));
     assert_ok(ttrpc_hub_new(&hub, &e));
     assert_ok(ttrpc_link_open(hub, path, 1000, &l, &e));
     for (size_t i = 0; i < ARRAY_LEN(t); i++)
@@ -524,6 +545,7 @@ int main(void)
         cmocka_unit_test(a_lost_client_cancels_its_calls),
         cmocka_unit_test(a_lost_server_ends_the_calls),
         cmocka_unit_test(bad_frames_get_errors_and_the_connection_goes_on),
+        cmocka_unit_test(connections_are_refused_without_descriptors),
         cmocka_unit_test(many_threads_share_a_link),
     };
     return cmocka_run_group_tests_name("ttrpc", tests, NULL, NULL);
