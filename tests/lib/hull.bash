@@ -38,6 +38,7 @@ api() { # METHOD PATH [JSON]
         "${body[@]:+-HContent-Type: application/json}" "${body[@]:+--data-binary}" "${body[@]}" "http://hull$path") || return 1
     http_status=${output##*$'\n'}
     output=${output%$'\n'*}
+    output=${output%$'\n'} # documents end with a newline
 }
 
 engine_load() { # KIND
