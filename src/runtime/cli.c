@@ -1,0 +1,286 @@
+/* hull-runc: the parser, the log, main. See cli.h. */
+#include "runtime/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "sys/fd.h"
+#include "sys/path.h"
+
+/* ---- flags -------------------------------------------------------------------------------- */
+
+static int find_flag(const struct cli_values *v, const char *name, size_t len)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        const struct cli_flag *f = &v->flags[i];
+        if ((strlen(f->name) == len && strncmp(f->name, name, len) == 0) ||
+            (f->alias != NULL && strlen(f->alias) == len && strncmp(f->alias, name, len) == 0))
+            return (int)i;
+    }
+    return -1;
+}
+
+static int set_bool(struct cli_values *v, int i, const char *value, struct err *e)
+{
+    v->set[i] = true;
+    v->on[i] = value == NULL || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+    if (value != NULL && !v->on[i] && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
+        return err_set(e, ERR_INVALID, "invalid boolean value \"%s\" for -%s", value,
+                       v->flags[i].name);
+    return 0;
+}
+
+int cli_parse(struct cli_values *v, char **argv, int argc, int *at, char **args, int *n_args,
+              struct arena *a, struct err *e)
+{
+    for (; *at < argc; ++*at) {
+        const char *word = argv[*at];
+        if (word[0] != '-' || word[1] == '\0') {
+            if (args == NULL)
+                return 0;
+            args[(*n_args)++] = argv[*at];
+            continue;
+        }
+        if (strcmp(word, "--") == 0) {
+            for (++*at; args != NULL && *at < argc; ++*at)
+                args[(*n_args)++] = argv[*at];
+            return 0;
+        }
+        word += word[1] == '-' ? 2 : 1;
+        size_t len = strcspn(word, "=");
+        const char *value = word[len] == '=' ? word + len + 1 : NULL;
+        int i = find_flag(v, word, len);
+        if (i < 0)
+            return err_set(e, ERR_INVALID, "flag provided but not defined: -%.*s", (int)len, word);
+        if (v->flags[i].kind == CLI_BOOL) {
+            TRY(set_bool(v, i, value, e));
+            continue;
+        }
+        if (value == NULL && *at + 1 >= argc)
+            return err_set(e, ERR_INVALID, "flag needs an argument: -%.*s", (int)len, word);
+        v->set[i] = true;
+        v->text[i] = value != NULL ? value : argv[++*at];
+        if (v->flags[i].kind == CLI_LIST)
+            vec_push_in(a, &v->list[i], (char *)(uintptr_t)v->text[i]);
+    }
+    return 0;
+}
+
+static int named(const struct cli_values *v, const char *name)
+{
+    return find_flag(v, name, strlen(name));
+}
+
+bool cli_bool(const struct cli_values *v, const char *name)
+{
+    int i = named(v, name);
+    return i >= 0 && v->on[i];
+}
+
+const char *cli_text(const struct cli_values *v, const char *name)
+{
+    int i = named(v, name);
+    return i >= 0 ? v->text[i] : NULL;
+}
+
+const struct strv *cli_list(const struct cli_values *v, const char *name)
+{
+    static const struct strv none;
+    int i = named(v, name);
+    return i >= 0 ? &v->list[i] : &none;
+}
+
+/* ---- log ---------------------------------------------------------------------------------- */
+
+void cli_log(struct cli *c, const char *level, const char *msg)
+{
+    CLEANUP(buf_done) struct buf line = BUF_MAX(16384);
+    char now[TIME_TEXT_MAX];
+    time_format(time_now_ns() / NS_PER_S * NS_PER_S, now);
+    if (strcmp(level, "debug") == 0 && !c->debug)
+        return;
+    bool json = c->log_format != NULL && strcmp(c->log_format, "json") == 0;
+    if (json) {
+        buf_printf(&line, "{\"level\":\"%s\",\"msg\":", level);
+        json_write_str(msg, strlen(msg), &line);
+        buf_printf(&line, ",\"time\":\"%s\"}\n", now);
+    } else {
+        buf_printf(&line, "time=\"%s\" level=%s msg=", now, level);
+        json_write_str(msg, strlen(msg), &line);
+        buf_addc(&line, '\n');
+    }
+    int fd = c->log_fd >= 0 ? c->log_fd : STDERR_FILENO;
+    (void)fd_write_all(fd, line.p, line.n); /* a log that is full must not stop a container */
+}
+
+static int fatal(struct cli *c, const struct err *e, int status)
+{
+    cli_log(c, "error", e->msg);
+    if (c->log_fd >= 0)
+        (void)dprintf(STDERR_FILENO, "%s\n", e->msg);
+    return status;
+}
+
+/* ---- main --------------------------------------------------------------------------------- */
+
+static const struct cli_flag global_flags[] = {
+    {"root", NULL, CLI_TEXT},
+    {"log", NULL, CLI_TEXT},
+    {"log-format", NULL, CLI_TEXT},
+    {"debug", NULL, CLI_BOOL},
+    {"systemd-cgroup", NULL, CLI_BOOL},
+    {"rootless", NULL, CLI_TEXT},
+    {"criu", NULL, CLI_TEXT},
+    {"cgroup-manager", NULL, CLI_TEXT},
+    {"help", "h", CLI_BOOL},
+    {"version", "v", CLI_BOOL},
+};
+
+static void print_version(void)
+{
+    printf("runc version " HULL_VERSION "+hull\ncommit: hull-" HULL_VERSION
+           "\nspec: " HULLRUN_VERSION_SPEC "\n");
+}
+
+static void print_help(FILE *to)
+{
+    (void)fprintf(to, "NAME:\n   hull-runc - Open Container Initiative runtime\n\n"
+                      "USAGE:\n   hull-runc [global options] command [command options] "
+                      "[arguments...]\n\nCOMMANDS:\n");
+    for (size_t i = 0; i < cli_n_commands; i++)
+        (void)fprintf(to, "   %-12s %s\n", cli_commands[i].name, cli_commands[i].usage);
+    (void)fprintf(to, "\nGLOBAL OPTIONS:\n");
+    for (size_t i = 0; i < ARRAY_LEN(global_flags); i++)
+        (void)fprintf(to, "   --%s\n", global_flags[i].name);
+}
+
+static void print_command_help(const struct cli_command *cmd, FILE *to)
+{
+    (void)fprintf(to,
+                  "NAME:\n   hull-runc %s - %s\n\nUSAGE:\n   hull-runc %s [command options] "
+                  "[arguments...]\n\nOPTIONS:\n",
+                  cmd->name, cmd->usage, cmd->name);
+    for (size_t i = 0; i < cmd->n_flags; i++)
+        (void)fprintf(to, "   --%s%s%s%s\n", cmd->flags[i].name,
+                      cmd->flags[i].alias != NULL ? ", -" : "",
+                      cmd->flags[i].alias != NULL ? cmd->flags[i].alias : "",
+                      cmd->flags[i].kind == CLI_BOOL ? "" : " value");
+}
+
+/* Relative paths are the caller's: made absolute before anything changes directory. */
+static const char *absolute(struct cli *c, const char *path)
+{
+    char cwd[4096];
+    if (path == NULL || path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+        return path;
+    return arena_printf(c->a, "%s/%s", cwd, path);
+}
+
+static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
+{
+    c->debug = cli_bool(v, "debug");
+    c->systemd_cgroup = cli_bool(v, "systemd-cgroup");
+    c->log = cli_text(v, "log");
+    c->log_format = cli_text(v, "log-format");
+    if (c->log != NULL && *c->log != '\0') {
+        c->log_fd = open(c->log, O_APPEND | O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+        if (c->log_fd < 0)
+            return err_sys(e, "open %s", c->log);
+    }
+    if (c->log_format != NULL && strcmp(c->log_format, "text") != 0 &&
+        strcmp(c->log_format, "json") != 0) {
+        const char *format = c->log_format;
+        c->log_format = NULL;
+        return err_set(e, ERR_INVALID, "invalid log-format: %s", format);
+    }
+    const char *root = cli_text(v, "root");
+    if (root == NULL && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL)
+        root = arena_printf(c->a, "%s/hull-runc", getenv("XDG_RUNTIME_DIR"));
+    c->root = absolute(c, root != NULL && *root != '\0' ? root : HULLRUN_DEFAULT_ROOT);
+    if (strcmp(c->root, "/") == 0)
+        return err_set(e, ERR_INVALID, "the root directory / cannot hold container state");
+    if (c->systemd_cgroup)
+        return err_set(e, ERR_UNIMPLEMENTED,
+                       access("/run/systemd/system", F_OK) < 0
+                           ? "systemd not running on this host, cannot use systemd cgroups manager"
+                           : "the systemd cgroups manager is not supported by hull-runc");
+    return 0;
+}
+
+static int check_args(struct cli *c, const struct cli_command *cmd, int n, struct err *e)
+{
+    if (cmd->min_args == cmd->max_args && n != cmd->min_args)
+        return err_set(e, ERR_INVALID, "%s: \"%s\" requires exactly %d argument(s)", c->program,
+                       cmd->name, cmd->min_args);
+    if (n < cmd->min_args)
+        return err_set(e, ERR_INVALID, "%s: \"%s\" requires a minimum of %d argument(s)",
+                       c->program, cmd->name, cmd->min_args);
+    if (cmd->max_args >= 0 && n > cmd->max_args)
+        return err_set(e, ERR_INVALID, "%s: \"%s\" requires a maximum of %d argument(s)",
+                       c->program, cmd->name, cmd->max_args);
+    return 0;
+}
+
+static int run_command(struct cli *c, const struct cli_command *cmd, char **argv, int argc, int at,
+                       struct err *e)
+{
+    struct cli_values v = {.flags = cmd->flags, .n = cmd->n_flags};
+    char **args = arena_alloc_array(c->a, (size_t)argc + 1, sizeof(*args));
+    int n = 0, failed = strcmp(cmd->name, "exec") == 0 ? 255 : 1;
+    for (int i = at; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_command_help(cmd, stdout);
+            return 0;
+        } else if (argv[i][0] != '-') {
+            break;
+        }
+    if (cli_parse(&v, argv, argc, &at, cmd->stop_at_argument ? NULL : args, &n, c->a, e) < 0) {
+        printf("Incorrect Usage: %s\n\n", e->msg);
+        print_command_help(cmd, stdout);
+        return fatal(c, e, 1);
+    }
+    for (; cmd->stop_at_argument && at < argc; at++)
+        args[n++] = argv[at];
+    if (check_args(c, cmd, n, e) < 0) {
+        print_command_help(cmd, stdout);
+        return fatal(c, e, 1);
+    }
+    int status = cmd->run(c, &v, args, n, e);
+    return status < 0 ? fatal(c, e, failed) : status;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli_values v = {.flags = global_flags, .n = ARRAY_LEN(global_flags)};
+    struct cli c = {.program = argv[0], .log_fd = -1, .a = arena_new()};
+    struct err e = {0};
+    int at = 1;
+    if (cli_parse(&v, argv, argc, &at, NULL, NULL, c.a, &e) < 0) {
+        printf("Incorrect Usage. %s\n\n", e.msg);
+        print_help(stdout);
+        return fatal(&c, &e, 1);
+    }
+    if (cli_bool(&v, "version"))
+        return print_version(), 0;
+    if (cli_bool(&v, "help") || at >= argc || strcmp(argv[at], "help") == 0)
+        return print_help(stdout), 0;
+    if (open_log(&c, &v, &e) < 0)
+        return fatal(&c, &e, 1);
+    for (size_t i = 0; i < cli_n_commands; i++) {
+        if (strcmp(cli_commands[i].name, argv[at]) != 0)
+            continue;
+        if (cli_commands[i].seals && hullrun_seal_self(argv, &e) < 0)
+            return fatal(&c, &e, 1);
+        int status = run_command(&c, &cli_commands[i], argv, argc, at + 1, &e);
+        arena_free(c.a);
+        fd_close(c.log_fd);
+        return status;
+    }
+    (void)fprintf(stderr, "No help topic for '%s'\n", argv[at]);
+    return 3;
+}

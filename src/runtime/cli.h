@@ -1,0 +1,76 @@
+/**
+ * hull-runc's command line: one table of commands, one parser for all of them, in the manner of
+ * runc's (urfave/cli): "--flag value", "--flag=value", "-f value"; booleans take "=false".
+ */
+#ifndef HULL_RUNTIME_CLI_H
+#define HULL_RUNTIME_CLI_H
+
+#include "base/vec.h"
+#include "runtime/runtime.h"
+
+struct cli_flag {
+    const char *name, *alias; /* without dashes; alias may be NULL */
+    enum { CLI_BOOL, CLI_TEXT, CLI_LIST } kind;
+};
+
+#define CLI_VALUES 24
+
+/* The values of one command's flags, by position in its table. */
+struct cli_values {
+    const struct cli_flag *flags;
+    size_t n;
+    bool set[CLI_VALUES];
+    bool on[CLI_VALUES];
+    const char *text[CLI_VALUES];
+    struct strv list[CLI_VALUES];
+};
+
+struct cli {
+    const char *program; /* argv[0] as typed */
+    const char *root, *log, *log_format;
+    bool debug, systemd_cgroup;
+    int log_fd;
+    struct arena *a;
+};
+
+struct cli_command {
+    const char *name, *usage;
+    const struct cli_flag *flags;
+    size_t n_flags;
+    int min_args, max_args; /* max -1: any */
+    bool stop_at_argument;  /* exec, ps: what follows the id is not ours */
+    bool seals;             /* starts processes: our own program must be protected first */
+    int (*run)(struct cli *c, struct cli_values *v, char **args, int n, struct err *e); /* status */
+};
+
+/** Read flags from argv[*at] on; leaves *at at the first that is none (or collects all other words
+ * into args when args is given). INVALID in runc's words. */
+int cli_parse(struct cli_values *v, char **argv, int argc, int *at, char **args, int *n_args,
+              struct arena *a, struct err *e);
+
+/** Values by name; absent: false, NULL, empty. */
+bool cli_bool(const struct cli_values *v, const char *name);
+const char *cli_text(const struct cli_values *v, const char *name);
+const struct strv *cli_list(const struct cli_values *v, const char *name);
+
+/** Log a line where --log says; level "error", "warning", "debug". */
+void cli_log(struct cli *c, const char *level, const char *msg);
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_n_commands;
+
+/* The commands, in cli_run.c (processes) and cli_info.c (state, lists, files). */
+#define CLI_COMMANDS(X)                                                                   \
+    X(create)                                                                             \
+    X(start) X(run) X(state) X(kill) X(delete) X(exec) X(list_all) X(spec) X(ps) X(pause) \
+        X(resume) X(update) X(features) X(events) X(checkpoint)
+#define X(name) \
+    int cli_##name(struct cli *c, struct cli_values *v, char **args, int n, struct err *e);
+CLI_COMMANDS(X)
+#undef X
+
+/** Foreground: forward signals and the terminal to a process until it ends; its exit status, or
+ * 128 + the signal's number. console is the pty's master or -1. */
+int cli_foreground(struct hullrun_result *r, struct err *e);
+
+#endif

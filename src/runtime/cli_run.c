@@ -1,0 +1,277 @@
+/* The commands that start processes: create, run, exec, start. See cli.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "runtime/cli.h"
+#include "runtime/record.h"
+#include "runtime/spec.h"
+#include "sys/fd.h"
+#include "sys/path.h"
+
+static void warn(void *arg, const char *msg)
+{
+    cli_log(arg, "warning", msg);
+}
+
+static const char *absolute(struct cli *c, const char *path)
+{
+    char cwd[PATH_MAX];
+    if (path == NULL || path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+        return path;
+    return arena_printf(c->a, "%s/%s", cwd, path);
+}
+
+/* A socket's path may be longer than sun_path holds: connect through a descriptor of its folder. */
+static int connect_console(const char *path, struct err *e)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    auto_fd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto_fd int target = open(path, O_PATH | O_CLOEXEC);
+    if (sock < 0 || target < 0)
+        return err_sys(e, "console socket %s", path);
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d", target);
+    if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+        return err_sys(e, "dial unix %s: connect", path);
+    return take_fd(&sock);
+}
+
+static int number(const char *text, const char *what, uint64_t max, uint64_t *out, struct err *e)
+{
+    if (text != NULL && !str_to_u64(str_of(text), 0, max, out))
+        return err_set(e, ERR_INVALID, "invalid value \"%s\" for flag -%s", text, what);
+    return 0;
+}
+
+/* What the flags say about descriptors; detached is false for a foreground run or exec. */
+static int read_io(const struct cli_values *v, bool detached, bool terminal, struct hullrun_io *io,
+                   struct err *e)
+{
+    uint64_t preserve = 0;
+    const char *path = cli_text(v, "console-socket"), *listen = getenv("LISTEN_FDS"),
+               *pid = getenv("LISTEN_PID");
+    *io = (struct hullrun_io){.fd = {0, 1, 2}, .console_sock = -1};
+    TRY(number(cli_text(v, "preserve-fds"), "preserve-fds", 1024, &preserve, e));
+    io->preserve_fds = preserve;
+    uint64_t n = 0, own = 0;
+    if (listen != NULL && pid != NULL && str_to_u64(str_of(listen), 1, 1024, &n) &&
+        str_to_u64(str_of(pid), 1, INT_MAX, &own) && (pid_t)own == getpid())
+        io->preserve_fds += n;
+    bool socket_given = path != NULL && *path != '\0';
+    if (socket_given && !(detached && terminal))
+        return err_set(e, ERR_INVALID,
+                       "cannot use console socket if runc will not detach or allocate tty");
+    if (socket_given && (io->console_sock = connect_console(path, e)) < 0)
+        return -1;
+    io->want_console = terminal && !detached;
+    return 0;
+}
+
+/* Only `terminal` matters here; hullrun_create checks the rest. */
+static int wants_terminal(const char *bundle, const char *config, struct arena *a, bool *out,
+                          struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(SPEC_BYTES_MAX);
+    struct oci_spec spec;
+    TRY(spec_read(bundle, config, &text, e));
+    TRY(spec_parse(buf_cstr(&text), text.n, a, &spec, e));
+    *out = spec.process != NULL && spec.process->terminal;
+    return 0;
+}
+
+static int make(struct cli *c, struct cli_values *v, const char *id, bool run, bool detached,
+                struct hullrun_result *out, struct err *e)
+{
+    const char *bundle = cli_text(v, "bundle"), *config = cli_text(v, "config");
+    struct hullrun_create_opts o = {
+        .root = c->root,
+        .id = id,
+        .bundle = bundle != NULL && *bundle != '\0' ? bundle : ".",
+        .config = config,
+        .pid_file = absolute(c, cli_text(v, "pid-file")),
+        .no_pivot = cli_bool(v, "no-pivot"),
+        .no_new_keyring = cli_bool(v, "no-new-keyring"),
+        .run = run,
+        .warn = warn,
+        .warn_arg = c,
+    };
+    bool terminal = false;
+    if (access(o.bundle, F_OK) < 0 && errno == ENOENT)
+        return err_set(e, ERR_NOT_FOUND, "chdir %s: no such file or directory", o.bundle);
+    /* reading the config twice is only worth it when a terminal may be in play */
+    if (run || cli_text(v, "console-socket") != NULL)
+        TRY(wants_terminal(o.bundle, config, c->a, &terminal, e));
+    TRY(read_io(v, detached, terminal, &o.io, e));
+    if (cli_text(v, "pidfd-socket") != NULL)
+        return err_set(e, ERR_UNIMPLEMENTED, "--pidfd-socket is not supported by hull-runc");
+    int rc = hullrun_create(&o, out, e);
+    fd_close(o.io.console_sock);
+    return rc;
+}
+
+int cli_create(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
+{
+    struct hullrun_result r;
+    (void)n;
+    if (make(c, v, args[0], false, true, &r, e) < 0)
+        return err_wrap(e, "runc create failed");
+    hullrun_result_done(&r);
+    return 0;
+}
+
+int cli_start(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
+{
+    (void)v;
+    (void)n;
+    return hullrun_start(c->root, args[0], e);
+}
+
+int cli_run(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
+{
+    struct hullrun_result r;
+    struct err late = {0};
+    bool detached = cli_bool(v, "detach");
+    (void)n;
+    if (!detached)
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans without a pid namespace */
+    if (make(c, v, args[0], true, detached, &r, e) < 0)
+        return err_wrap(e, "runc run failed");
+    if (detached) {
+        hullrun_result_done(&r);
+        return 0;
+    }
+    int status = cli_foreground(&r, e);
+    hullrun_result_done(&r);
+    if (!cli_bool(v, "keep") && hullrun_delete(c->root, args[0], false, &late) < 0)
+        cli_log(c, "error", late.msg);
+    return status < 0 ? err_wrap(e, "runc run failed") : status;
+}
+
+/* ---- exec --------------------------------------------------------------------------------- */
+
+static int read_process_file(const char *path, struct arena *a, struct oci_process *out,
+                             struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(SPEC_BYTES_MAX);
+    TRY(file_read(AT_FDCWD, path, &text, e));
+    return json_parse(&oci_process_json, out, buf_cstr(&text), text.n, a, e);
+}
+
+static int container_process(struct cli *c, const char *id, struct oci_process *out, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(SPEC_BYTES_MAX);
+    struct oci_spec spec;
+    auto_fd int dir = record_open(c->root, id, e);
+    TRY(dir);
+    TRY(file_read(dir, "config.json", &text, e));
+    TRY(spec_parse(buf_cstr(&text), text.n, c->a, &spec, e));
+    *out = *spec.process;
+    return 0;
+}
+
+static int set_user(const char *user, struct oci_user *out, struct err *e)
+{
+    struct str rest = str_of(user), uid = str_cut(&rest, ':');
+    if (!str_to_u64(uid, 0, UINT32_MAX, &out->uid) ||
+        (rest.n > 0 && !str_to_u64(rest, 0, UINT32_MAX, &out->gid)))
+        return err_set(e, ERR_INVALID, "invalid user \"%s\": must be UID[:GID]", user);
+    return 0;
+}
+
+static void add_caps(const struct strv *names, struct oci_process *p, struct arena *a)
+{
+    static const struct oci_capabilities none;
+    struct oci_capabilities *c =
+        arena_dup(a, p->capabilities != NULL ? p->capabilities : &none, sizeof(none));
+    for (size_t i = 0; i < names->n; i++) {
+        vec_push_in(a, &c->bounding, names->v[i]);
+        vec_push_in(a, &c->effective, names->v[i]);
+        vec_push_in(a, &c->permitted, names->v[i]);
+        if (strv_has(&c->inheritable, names->v[i]))
+            vec_push_in(a, &c->ambient, names->v[i]);
+    }
+    p->capabilities = c;
+}
+
+/* The container's own process with what the flags change. */
+static int process_of_flags(struct cli *c, const struct cli_values *v, char **args, int n,
+                            struct oci_process *p, struct err *e)
+{
+    TRY(container_process(c, args[0], p, e));
+    if (n < 2)
+        return err_set(e, ERR_INVALID, "process args cannot be empty");
+    p->args = (struct strv){args + 1, (size_t)n - 1, 0};
+    p->terminal = cli_bool(v, "tty");
+    p->console_size = NULL;
+    if (cli_text(v, "cwd") != NULL)
+        p->cwd = cli_text(v, "cwd");
+    const struct strv *env = cli_list(v, "env");
+    struct strv all = {0}; /* the document's array may not grow: copy it */
+    for (size_t i = 0; i < p->env.n; i++)
+        vec_push_in(c->a, &all, p->env.v[i]);
+    for (size_t i = 0; i < env->n; i++)
+        vec_push_in(c->a, &all, env->v[i]);
+    p->env = all;
+    if (cli_text(v, "user") != NULL)
+        TRY(set_user(cli_text(v, "user"), &p->user, e));
+    const struct strv *gids = cli_list(v, "additional-gids");
+    for (size_t i = 0; i < gids->n; i++) {
+        uint64_t gid = 0;
+        TRY(number(gids->v[i], "additional-gids", UINT32_MAX, &gid, e));
+        vec_push_in(c->a, &p->user.additional_gids, (int64_t)gid);
+    }
+    if (cli_bool(v, "no-new-privs"))
+        p->no_new_privileges = true;
+    if (cli_text(v, "apparmor") != NULL)
+        p->apparmor_profile = cli_text(v, "apparmor");
+    if (cli_text(v, "process-label") != NULL)
+        p->selinux_label = cli_text(v, "process-label");
+    if (cli_list(v, "cap")->n > 0)
+        add_caps(cli_list(v, "cap"), p, c->a);
+    return 0;
+}
+
+static int exec_status(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
+{
+    struct oci_process p;
+    struct hullrun_result r;
+    const char *file = cli_text(v, "process");
+    bool detached = cli_bool(v, "detach");
+    struct hullrun_exec_opts o = {
+        .root = c->root,
+        .id = args[0],
+        .process = &p,
+        .pid_file = absolute(c, cli_text(v, "pid-file")),
+        .cgroup = cli_text(v, "cgroup"),
+        .ignore_paused = cli_bool(v, "ignore-paused"),
+        .warn = warn,
+        .warn_arg = c,
+    };
+    if (file != NULL && *file != '\0')
+        TRY(read_process_file(file, c->a, &p, e));
+    else
+        TRY(process_of_flags(c, v, args, n, &p, e));
+    if (cli_text(v, "pidfd-socket") != NULL)
+        return err_set(e, ERR_UNIMPLEMENTED, "--pidfd-socket is not supported by hull-runc");
+    TRY(read_io(v, detached, p.terminal, &o.io, e));
+    int rc = hullrun_exec(&o, &r, e);
+    fd_close(o.io.console_sock);
+    TRY(rc);
+    int status = detached ? 0 : cli_foreground(&r, e);
+    hullrun_result_done(&r);
+    return status;
+}
+
+int cli_exec(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
+{
+    int status = exec_status(c, v, args, n, e);
+    return status < 0 ? err_wrap(e, "exec failed") : status;
+}

@@ -1,0 +1,300 @@
+/*
+ * What is done to a container that exists: start, kill, delete, pause, resume, update, ps, state.
+ * Each loads the record, looks at the status once, acts. See runtime.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "base/time.h"
+#include "runtime/hooks.h"
+#include "runtime/limits.h"
+#include "runtime/spec.h"
+#include "sys/fd.h"
+#include "sys/path.h"
+
+#define DIE_TIMEOUT_MS 10000
+
+struct container {
+    struct arena *a;
+    int dir_fd;
+    struct record record;
+    struct cgroup cgroup;
+    enum hullrun_status status;
+};
+
+static void container_done(struct container *c)
+{
+    fd_close(c->dir_fd);
+    arena_free(c->a);
+}
+#define auto_container CLEANUP(container_done)
+
+static int container_load(struct container *c, const char *root, const char *id, struct err *e)
+{
+    c->a = arena_new();
+    c->dir_fd = record_open(root, id, e);
+    TRY(c->dir_fd);
+    TRY(record_load(c->dir_fd, c->a, &c->record, e));
+    record_cgroup(&c->record, c->a, &c->cgroup);
+    c->status = record_status(c->dir_fd, &c->record);
+    return 0;
+}
+#define CONTAINER_NONE \
+    {                  \
+        .dir_fd = -1   \
+    }
+
+static int load_hooks(struct container *c, struct oci_spec *out, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(SPEC_BYTES_MAX);
+    TRY(file_read(c->dir_fd, "config.json", &text, e));
+    return spec_parse(buf_cstr(&text), text.n, c->a, out, e);
+}
+
+/* ---- signals ------------------------------------------------------------------------------ */
+
+/* A pidfd of the first process, proven by its start time; -1 when it has ended. */
+static int init_pidfd(const struct container *c)
+{
+    char state;
+    uint64_t start;
+    pid_t pid = (pid_t)c->record.pid;
+    auto_fd int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    if (fd < 0 || !record_proc_stat(pid, &state, &start) || start != c->record.start_time ||
+        state == 'Z' || state == 'X')
+        return -1;
+    return take_fd(&fd);
+}
+
+static int not_running(struct err *e)
+{
+    return err_set(e, ERR_CONFLICT, "container not running");
+}
+
+static int signal_container(struct container *c, int signo, bool all, struct err *e)
+{
+    struct err ignored = {0};
+    if (all || (signo == SIGKILL && !c->record.own_pid_ns))
+        return cgroup_kill(&c->cgroup, signo, e);
+    auto_fd int init = init_pidfd(c);
+    if (init < 0)
+        return not_running(e);
+    if (pidfd_send_signal(init, signo, NULL, 0) < 0)
+        return errno == ESRCH ? not_running(e) : err_sys(e, "signal %d", signo);
+    if (signo == SIGKILL && c->status == HULLRUN_PAUSED)
+        (void)cgroup_freeze(&c->cgroup, false, &ignored); /* v1 does not kill what is frozen */
+    return 0;
+}
+
+int hullrun_kill(const char *root, const char *id, int signo, bool all, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    TRY(container_load(&c, root, id, e));
+    if (c.status == HULLRUN_STOPPED && !all && (signo != SIGKILL || c.record.own_pid_ns))
+        return not_running(e);
+    return signal_container(&c, signo, all, e);
+}
+
+/* ---- start -------------------------------------------------------------------------------- */
+
+static int start_created(struct container *c, struct err *e)
+{
+    auto_fd int fifo = openat(c->dir_fd, "exec.fifo", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fifo < 0 || unlinkat(c->dir_fd, "exec.fifo", 0) < 0) /* who unlinks it starts it */
+        return errno == ENXIO
+                   ? err_set(e, ERR_CONFLICT, "cannot start a container that has stopped")
+                   : err_set(e, ERR_CONFLICT, "cannot start an already running container");
+    int rc = fd_write_all(fifo, "0", 1);
+    if (rc < 0)
+        return err_neg(e, rc, "write exec.fifo");
+    return 0;
+}
+
+static int run_poststart(struct container *c, struct err *e)
+{
+    struct oci_spec spec;
+    struct err ignored = {0};
+    TRY(load_hooks(c, &spec, e));
+    if (hooks_run("poststart", HOOK_LIST(&spec.hooks->poststart), &c->record, "running",
+                  (pid_t)c->record.pid, c->record.bundle, e) == 0)
+        return 0;
+    (void)signal_container(c, SIGKILL, false, &ignored);
+    return -1;
+}
+
+int hullrun_start(const char *root, const char *id, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    TRY(container_load(&c, root, id, e));
+    switch (c.status) {
+    case HULLRUN_CREATED:
+        TRY(start_created(&c, e));
+        return c.record.poststart ? run_poststart(&c, e) : 0;
+    case HULLRUN_STOPPED:
+        return err_set(e, ERR_CONFLICT, "cannot start a container that has stopped");
+    case HULLRUN_RUNNING:
+        return err_set(e, ERR_CONFLICT, "cannot start an already running container");
+    case HULLRUN_PAUSED:
+        break;
+    }
+    return err_set(e, ERR_CONFLICT, "cannot start a container in the paused state");
+}
+
+/* ---- delete ------------------------------------------------------------------------------- */
+
+static int kill_and_wait(struct container *c, struct err *e)
+{
+    struct err ignored = {0};
+    auto_fd int init = init_pidfd(c);
+    (void)signal_container(c, SIGKILL, false, &ignored); /* it may end by itself meanwhile */
+    if (init < 0)
+        return 0;
+    struct pollfd p = {.fd = init, .events = POLLIN};
+    int64_t deadline = time_mono_ns() + DIE_TIMEOUT_MS * NS_PER_MS;
+    for (;;) {
+        int64_t left = (deadline - time_mono_ns()) / NS_PER_MS;
+        int r = left > 0 ? poll(&p, 1, (int)left) : 0;
+        if (r > 0)
+            break;
+        if (r == 0)
+            return err_set(e, ERR_TIMEOUT, "container init still running");
+        if (errno != EINTR)
+            return err_sys(e, "poll");
+    }
+    (void)waitpid((pid_t)c->record.pid, NULL, WNOHANG); /* when it is our own child */
+    return 0;
+}
+
+static int destroy(struct container *c, const char *root, const char *id, struct err *e)
+{
+    struct oci_spec spec;
+    struct err ignored = {0};
+    bool hooks = c->record.poststop && load_hooks(c, &spec, &ignored) == 0;
+    if (!c->record.own_pid_ns)
+        TRY(cgroup_kill(&c->cgroup, SIGKILL, e));
+    if (cgroup_remove(&c->cgroup, e) < 0) {
+        /* processes left over (a fork that raced with the end of init): kill them, once */
+        (void)cgroup_kill(&c->cgroup, SIGKILL, &ignored);
+        err_clear(e);
+        TRY(cgroup_remove(&c->cgroup, e));
+    }
+    TRY(record_remove(root, id, e));
+    return hooks ? hooks_run("poststop", HOOK_LIST(&spec.hooks->poststop), &c->record, "stopped", 0,
+                             NULL, e)
+                 : 0;
+}
+
+int hullrun_delete(const char *root, const char *id, bool force, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    if (container_load(&c, root, id, e) < 0) {
+        if (c.dir_fd >=
+            0) { /* half made, or damaged: nothing can be killed, but the name is freed */
+            struct err ignored = {0};
+            (void)record_remove(root, id, &ignored);
+        }
+        if (!force || (e->kind != ERR_NOT_FOUND && c.dir_fd < 0))
+            return -1;
+        err_clear(e);
+        return 0;
+    }
+    bool alive = c.status != HULLRUN_STOPPED;
+    if (alive && c.status != HULLRUN_CREATED && !force)
+        return err_set(e, ERR_CONFLICT, "cannot delete container %s that is not stopped: %s", id,
+                       hullrun_status_name(c.status));
+    if (alive || force)
+        TRY(kill_and_wait(&c, e));
+    return destroy(&c, root, id, e);
+}
+
+/* ---- the rest ----------------------------------------------------------------------------- */
+
+int hullrun_pause(const char *root, const char *id, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    TRY(container_load(&c, root, id, e));
+    if (c.status == HULLRUN_STOPPED)
+        return not_running(e);
+    return c.status == HULLRUN_PAUSED ? 0 : cgroup_freeze(&c.cgroup, true, e);
+}
+
+int hullrun_resume(const char *root, const char *id, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    TRY(container_load(&c, root, id, e));
+    if (c.status != HULLRUN_PAUSED)
+        return err_set(e, ERR_CONFLICT, "container not paused");
+    return cgroup_freeze(&c.cgroup, false, e);
+}
+
+int hullrun_update(const char *root, const char *id, const struct oci_resources *r, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    struct limits limits;
+    TRY(container_load(&c, root, id, e));
+    if (c.status == HULLRUN_STOPPED)
+        return not_running(e);
+    TRY(limits_plan(r, c.cgroup.mode, c.a, &limits, e));
+    return limits_apply(&limits, &c.cgroup, e);
+}
+
+int hullrun_ps(const char *root, const char *id, struct hullrun_pids *out, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    struct cgroup_pids pids = {0};
+    TRY(container_load(&c, root, id, e));
+    TRY(cgroup_procs(&c.cgroup, &pids, e));
+    *out = (struct hullrun_pids){pids.v, pids.n, pids.cap};
+    return 0;
+}
+
+int hullrun_get_state(const char *root, const char *id, struct arena *a, struct hullrun_state *out,
+                      struct err *e)
+{
+    auto_fd int dir_fd = record_open(root, id, e);
+    struct record r;
+    TRY(dir_fd);
+    TRY(record_load(dir_fd, a, &r, e));
+    enum hullrun_status status = record_status(dir_fd, &r);
+    *out = (struct hullrun_state){
+        .oci_version = HULLRUN_VERSION_SPEC,
+        .id = r.id,
+        .pid = status == HULLRUN_STOPPED ? 0 : r.pid,
+        .status = hullrun_status_name(status),
+        .bundle = r.bundle,
+        .rootfs = r.rootfs,
+        .created = r.created,
+        .annotations = r.annotations,
+        .owner = "",
+    };
+    return 0;
+}
+
+int hullrun_cgroup_paths(const char *root, const char *id, struct arena *a, struct strmap *out,
+                         struct err *e)
+{
+    auto_fd int dir_fd = record_open(root, id, e);
+    struct record r;
+    TRY(dir_fd);
+    TRY(record_load(dir_fd, a, &r, e));
+    memset(out, 0, sizeof(*out));
+    vec_each(d, &r.cgroup) {
+        struct str rest = str_of(d->controllers);
+        if (rest.n == 0)
+            strmap_set(out, a, "", d->path);
+        while (rest.n > 0) {
+            struct str name = str_cut(&rest, ',');
+            strmap_set(out, a, arena_strndup(a, name.p, name.n), d->path);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,474 @@
+/*
+ * hullrun_create: the parent's side. It prepares what can be checked without a process (cgroup,
+ * limits, filter), starts the process, and does the work that needs the host's rights while the
+ * process builds its file system. Whatever fails, `undo` takes back exactly what was made.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "runtime/devices.h"
+#include "runtime/init.h"
+#include "runtime/limits.h"
+#include "runtime/spec.h"
+#include "sys/caps.h"
+#include "sys/fd.h"
+#include "sys/mounts.h"
+#include "sys/ns.h"
+#include "sys/path.h"
+
+struct create {
+    const struct hullrun_create_opts *o;
+    struct arena *a;
+    struct oci_spec spec;
+    struct buf config;
+    struct record record;
+    struct cgroup_host host;
+    struct cgroup cgroup;
+    struct limits limits;
+    struct device_policy devices;
+    struct seccomp_program *filter;
+    int dir_fd, fifo, console[2], cgroup_fd, join_fd[NS_KINDS];
+    struct launch launch;
+    struct init init;
+    struct child child;
+    bool made_dir, made_cgroup, hooks_ran;
+};
+
+static void create_done(struct create *c)
+{
+    fd_close(c->dir_fd);
+    fd_close(c->fifo);
+    fd_close(c->console[0]);
+    fd_close(c->console[1]);
+    fd_close(c->cgroup_fd);
+    for (size_t i = 0; i < NS_KINDS; i++)
+        fd_close(c->join_fd[i]);
+    if (c->filter != NULL)
+        (void)munmap(c->filter, sizeof(*c->filter));
+    buf_done(&c->config);
+    arena_free(c->a);
+}
+
+static void undo(struct create *c)
+{
+    struct err ignored = {0}; /* the caller hears about the first failure, not of these */
+    launch_abort(&c->child);
+    if (c->made_cgroup) {
+        (void)cgroup_kill(&c->cgroup, SIGKILL, &ignored);
+        (void)cgroup_remove(&c->cgroup, &ignored);
+    }
+    if (c->made_dir)
+        (void)record_remove(c->o->root, c->o->id, &ignored);
+    if (c->hooks_ran)
+        (void)hooks_run("poststop", HOOK_LIST(&c->spec.hooks->poststop), &c->record, "stopped", 0,
+                        c->record.bundle, &ignored);
+}
+
+/* ---- plan: nothing is made yet ------------------------------------------------------------- */
+
+static int check_terminal(const struct create *c, struct err *e)
+{
+    const struct hullrun_io *io = &c->o->io;
+    bool console = io->console_sock >= 0 || io->want_console;
+    if (c->spec.process->terminal && !console)
+        return err_set(e, ERR_INVALID,
+                       "cannot allocate tty if runc will detach without setting console socket");
+    if (!c->spec.process->terminal && console)
+        return err_set(e, ERR_INVALID,
+                       "cannot use console socket if runc will not detach or allocate tty");
+    for (size_t i = 0; i < io->preserve_fds; i++)
+        if (fcntl(3 + (int)i, F_GETFD) < 0)
+            return err_set(e, ERR_INVALID, "preserve-fds: descriptor %zu is not open", 3 + i);
+    return 0;
+}
+
+static int find_rootfs(struct create *c, struct err *e)
+{
+    const char *path = c->spec.root->path;
+    auto_free char *full =
+        path[0] == '/' ? mem_strdup(path) : mem_printf("%s/%s", c->record.bundle, path);
+    auto_free char *real = realpath(full, NULL);
+    if (real == NULL)
+        return err_sys(e, "invalid rootfs: %s", full);
+    struct stat st;
+    if (lstat(full, &st) < 0 || S_ISLNK(st.st_mode))
+        return err_set(e, ERR_INVALID, "invalid rootfs: not an absolute path, or a symlink");
+    if (!S_ISDIR(st.st_mode))
+        return err_set(e, ERR_INVALID, "invalid rootfs: %s is not a directory", full);
+    c->record.rootfs = arena_strdup(c->a, real);
+    return 0;
+}
+
+static void fill_record(struct create *c)
+{
+    const struct oci_spec *s = &c->spec;
+    c->record.version = RECORD_VERSION;
+    c->record.id = c->o->id;
+    c->record.created = time_now_ns();
+    c->record.annotations = s->annotations;
+    c->record.namespaces = spec_new_flags(s) | spec_join_flags(s);
+    c->record.own_pid_ns = (spec_new_flags(s) & CLONE_NEWPID) != 0;
+    c->record.no_new_keyring = c->o->no_new_keyring;
+    c->record.poststart = s->hooks->poststart.n > 0;
+    c->record.poststop = s->hooks->poststop.n > 0;
+    c->record.cgroup_mode = c->cgroup.mode;
+    vec_each(d, &c->cgroup.dirs) {
+        struct record_dir *to = vec_add_in(c->a, &c->record.cgroup);
+        *to = (struct record_dir){d->controllers, d->path, d->mount};
+    }
+}
+
+static int plan(struct create *c, struct err *e)
+{
+    const struct oci_linux *l;
+    auto_free char *bundle = realpath(c->o->bundle, NULL);
+    if (bundle == NULL)
+        return errno == ENOENT
+                   ? err_set(e, ERR_NOT_FOUND, "chdir %s: no such file or directory", c->o->bundle)
+                   : err_sys(e, "chdir %s", c->o->bundle);
+    c->record.bundle = arena_strdup(c->a, bundle);
+    TRY(spec_read(bundle, c->o->config, &c->config, e));
+    TRY(spec_parse(buf_cstr(&c->config), c->config.n, c->a, &c->spec, e));
+    TRY(spec_check(&c->spec, e));
+    TRY(check_terminal(c, e));
+    TRY(find_rootfs(c, e));
+    l = c->spec.linux_;
+    if (l->seccomp != NULL && l->seccomp->default_action != NULL &&
+        *l->seccomp->default_action != '\0')
+        TRY(seccomp_check(l->seccomp, e));
+    TRY(cgroup_host_read(c->a, &c->host, e));
+    cgroup_plan(&c->host, l->cgroups_path != NULL ? l->cgroups_path : "", c->o->id, c->a,
+                &c->cgroup);
+    TRY(limits_plan(l->resources, c->host.mode, c->a, &c->limits, e));
+    TRY(devices_policy(&c->spec, c->a, &c->devices, e));
+    uint64_t bounding = ~(uint64_t)0;
+    struct caps ignored;
+    if (c->o->warn != NULL && caps_bounding(&bounding) == 0)
+        process_caps(c->spec.process->capabilities, bounding, c->o->warn, c->o->warn_arg, &ignored);
+    fill_record(c);
+    return 0;
+}
+
+/* ---- prepare: what the process will find ----------------------------------------------------- */
+
+static int check_cgroup(struct create *c, struct err *e)
+{
+    struct cgroup_pids pids = {0};
+    int rc = cgroup_procs(&c->cgroup, &pids, e);
+    if (rc == 0 && pids.n > 0)
+        rc = err_set(e, ERR_CONFLICT, "container's cgroup is not empty: %zu process(es) found",
+                     pids.n);
+    vec_done(&pids);
+    TRY(rc);
+    if (cgroup_frozen(&c->cgroup))
+        return err_set(e, ERR_CONFLICT, "container's cgroup unexpectedly frozen");
+    return 0;
+}
+
+static int make_state(struct create *c, struct err *e)
+{
+    c->dir_fd = record_make(c->o->root, c->o->id, e);
+    TRY(c->dir_fd);
+    c->made_dir = true;
+    auto_fd int copy =
+        openat(c->dir_fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int rc = copy < 0 ? -errno : fd_write_all(copy, c->config.p, c->config.n);
+    if (rc < 0)
+        return err_neg(e, rc, "copy config.json");
+    if (c->o->run)
+        return 0;
+    if (mkfifoat(c->dir_fd, "exec.fifo", 0600) < 0)
+        return err_sys(e, "make exec.fifo");
+    c->fifo = openat(c->dir_fd, "exec.fifo", O_RDWR | O_CLOEXEC);
+    return c->fifo < 0 ? err_sys(e, "open exec.fifo") : 0;
+}
+
+static int make_cgroup(struct create *c, struct err *e)
+{
+    TRY(check_cgroup(c, e));
+    c->made_cgroup = true;
+    TRY(cgroup_create(&c->cgroup, e));
+    if (c->cgroup.mode != CGROUP_V2)
+        return 0;
+    c->cgroup_fd = open(cgroup_path(&c->cgroup, ""), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return c->cgroup_fd < 0 ? err_sys(e, "open the cgroup") : 0;
+}
+
+static int prepare_seccomp(struct create *c, struct err *e)
+{
+    const struct oci_seccomp *s = c->spec.linux_->seccomp;
+    if (s == NULL || s->default_action == NULL || *s->default_action == '\0')
+        return 0;
+    /* shared, so that we can build the filter while the process is busy with its mounts */
+    void *p =
+        mmap(NULL, sizeof(*c->filter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return err_sys(e, "mmap");
+    c->filter = p;
+    return 0;
+}
+
+static int prepare_joins(struct create *c, struct err *e)
+{
+    size_t n = 0;
+    vec_each(ns, &c->spec.linux_->namespaces) {
+        if (ns->path == NULL || *ns->path == '\0')
+            continue;
+        c->join_fd[n] = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (c->join_fd[n] < 0)
+            return errno == ENOENT
+                       ? err_set(e, ERR_NOT_FOUND,
+                                 "namespace path: lstat %s: no such file or directory", ns->path)
+                       : err_sys(e, "open namespace %s", ns->path);
+        c->launch.joins[n] = (struct launch_join){c->join_fd[n], ns_find(ns->type)->flag};
+        n++;
+    }
+    c->launch.n_joins = n;
+    return 0;
+}
+
+static int prepare_console(struct create *c, struct err *e)
+{
+    if (!c->o->io.want_console)
+        return 0;
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c->console) < 0
+               ? err_sys(e, "socketpair")
+               : 0;
+}
+
+static int start_process(struct create *c, struct err *e)
+{
+    char offsets[256] = "";
+    size_t n = 0;
+    vec_each(t, &c->spec.linux_->time_offsets)
+        n += (size_t)snprintf(offsets + n, sizeof(offsets) - n, "%s %lld %llu\n", t->key,
+                              (long long)t->val->secs, (unsigned long long)t->val->nanosecs);
+    TRY(prepare_joins(c, e));
+    TRY(prepare_console(c, e));
+    c->init = (struct init){
+        .o = c->o,
+        .spec = &c->spec,
+        .launch = &c->launch,
+        .record = &c->record,
+        .host = &c->host,
+        .cgroup = &c->cgroup,
+        .filter = c->filter,
+        .console_sock = c->o->io.want_console ? c->console[1] : c->o->io.console_sock,
+        .fifo = c->fifo,
+        .a = c->a,
+    };
+    c->launch.new_flags = (unsigned)spec_new_flags(&c->spec) & ~(unsigned)CLONE_NEWCGROUP;
+    c->launch.cgroup_fd = c->cgroup_fd;
+    c->launch.time_offsets = n > 0 ? offsets : NULL;
+    c->launch.child = init_main;
+    c->launch.arg = &c->init;
+    /* our memory and files are not for the container to look at (CVE-2016-9962, CVE-2019-5736) */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return launch(&c->launch, &c->child, e);
+}
+
+static int set_oom_score(struct create *c, struct err *e)
+{
+    const int64_t *adj = c->spec.process->oom_score_adj;
+    char path[64], text[24];
+    if (adj == NULL)
+        return 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)c->child.pid);
+    (void)snprintf(text, sizeof(text), "%lld", (long long)*adj);
+    int rc = file_put(AT_FDCWD, path, text);
+    return rc < 0 ? err_neg(e, rc, "failed to set oom_score_adj to %s", text) : 0;
+}
+
+static int bless_process(struct create *c, struct err *e)
+{
+    char state;
+    if (c->cgroup_fd < 0)
+        TRY(cgroup_join(&c->cgroup, c->child.pid, e));
+    TRY(set_oom_score(c, e));
+    if ((c->launch.new_flags & CLONE_NEWUSER) != 0)
+        TRY(launch_map(c->child.pid, &c->spec, e));
+    c->record.pid = c->child.pid;
+    if (!record_proc_stat(c->child.pid, &state, &c->record.start_time))
+        return err_set(e, ERR_INTERNAL, "the container's process has died");
+    TRY(sync_send(c->child.sync, SYNC_GO, NULL, e));
+    TRY(limits_apply(&c->limits, &c->cgroup, e));
+    if (c->filter != NULL)
+        TRY(seccomp_build(c->spec.linux_->seccomp, c->filter, e));
+    return 0;
+}
+
+/* ---- the conversation ------------------------------------------------------------------------ */
+
+/* Clone a mount tree for the process, with our rights but in its mount namespace. */
+static int clone_for(struct create *c, const struct sync_msg *m, struct err *e)
+{
+    char path[64];
+    struct sync_msg answer = {.kind = SYNC_CLONE};
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)c->child.pid);
+    auto_fd int theirs = open(path, O_RDONLY | O_CLOEXEC);
+    auto_fd int ours = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    auto_fd int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_fd int tree = -1;
+    if (theirs < 0 || ours < 0 || cwd < 0 || setns(theirs, CLONE_NEWNS) < 0)
+        return err_sys(e, "enter the container's mount namespace");
+    tree = mount_clone(AT_FDCWD, m->err.msg, m->pid != 0);
+    if (setns(ours, CLONE_NEWNS) < 0 || fchdir(cwd) < 0)
+        return err_sys(e, "return to our mount namespace");
+    answer.sys = tree < 0 ? tree : 0;
+    int rc = fd_send(c->child.sync, &answer, offsetof(struct sync_msg, err), &tree, tree >= 0);
+    return rc < 0 ? err_neg(e, rc, "talk to the container's process") : 0;
+}
+
+static int on_mounted(struct create *c, struct err *e)
+{
+    const struct oci_hooks *h = c->spec.hooks;
+    TRY(devices_apply(&c->devices, &c->cgroup, e));
+    if (h->prestart.n + h->create_runtime.n == 0)
+        return 0;
+    c->hooks_ran = true;
+    TRY(hooks_run("prestart", HOOK_LIST(&h->prestart), &c->record, "creating", c->child.pid,
+                  c->record.bundle, e));
+    TRY(hooks_run("createRuntime", HOOK_LIST(&h->create_runtime), &c->record, "creating",
+                  c->child.pid, c->record.bundle, e));
+    return sync_send(c->child.sync, SYNC_GO, NULL, e);
+}
+
+static int on_ready(struct create *c, struct err *e)
+{
+    TRY(process_rlimits(c->child.pid, c->spec.process, e));
+    TRY(record_save(c->dir_fd, &c->record, e));
+    return sync_send(c->child.sync, SYNC_GO, NULL, e);
+}
+
+static int converse(struct create *c, struct err *e)
+{
+    bool ready = false;
+    for (;;) {
+        struct sync_msg m;
+        int r = sync_recv(c->child.sync, &m, NULL, e);
+        TRY(r);
+        if (r == 0)
+            return ready ? 0
+                         : err_set(e, ERR_INTERNAL,
+                                   "container init was killed (is the memory limit too low?)");
+        switch (m.kind) {
+        case SYNC_CLONE:
+            TRY(clone_for(c, &m, e));
+            break;
+        case SYNC_MOUNTED:
+            TRY(on_mounted(c, e));
+            break;
+        case SYNC_READY:
+            TRY(on_ready(c, e));
+            ready = true;
+            break;
+        case SYNC_ERROR:
+            *e = m.err;
+            return err_wrap(e, "error during container init");
+        case SYNC_GO:
+        case SYNC_PID:
+            return err_set(e, ERR_INTERNAL, "unexpected message from container init");
+        }
+    }
+}
+
+/* The end of the conversation looks the same for an exec and for a sudden death. */
+static int check_alive(struct create *c, struct err *e)
+{
+    char state;
+    uint64_t start;
+    if (c->o->run || (record_proc_stat(c->child.pid, &state, &start) && state != 'Z'))
+        return 0;
+    return err_set(e, ERR_INTERNAL, "container init died before it could be started");
+}
+
+static int finish(struct create *c, struct hullrun_result *out, struct err *e)
+{
+    int console = -1;
+    TRY(check_alive(c, e));
+    if (c->o->io.want_console) {
+        char name[64];
+        ssize_t n = fd_recv(c->console[0], name, sizeof(name), &console, 1, NULL);
+        if (n <= 0 || console < 0)
+            return err_set(e, ERR_INTERNAL, "the container's process sent no terminal");
+    }
+    if (c->o->pid_file != NULL && record_pid_file(c->o->pid_file, c->child.pid, e) < 0) {
+        fd_close(console);
+        return -1;
+    }
+    if (c->o->run && hooks_run("poststart", HOOK_LIST(&c->spec.hooks->poststart), &c->record,
+                               "running", c->child.pid, c->record.bundle, e) < 0) {
+        fd_close(console);
+        return -1;
+    }
+    fd_close(c->child.sync);
+    *out = (struct hullrun_result){c->child.pid, c->child.pidfd, console};
+    c->child = (struct child)CHILD_NONE;
+    return 0;
+}
+
+static int create(struct create *c, struct hullrun_result *out, struct err *e)
+{
+    TRY(plan(c, e));
+    TRY(prepare_seccomp(c, e));
+    TRY(make_state(c, e));
+    if (make_cgroup(c, e) == 0 && start_process(c, e) == 0 && bless_process(c, e) == 0 &&
+        converse(c, e) == 0 && finish(c, out, e) == 0)
+        return 0;
+    return err_wrap(e, "unable to start container process");
+}
+
+/* A process that failed on its own said why: that is a better reason than our broken pipe. */
+static void prefer_its_reason(struct create *c, struct err *e)
+{
+    struct sync_msg m;
+    struct err ignored = {0};
+    if (c->child.sync < 0 || (e->sys != EPIPE && e->sys != ECONNRESET && e->sys != ESRCH))
+        return;
+    while (sync_recv(c->child.sync, &m, NULL, &ignored) > 0)
+        if (m.kind == SYNC_ERROR) {
+            *e = m.err;
+            (void)err_wrap(e, "unable to start container process: error during container init");
+        }
+}
+
+int hullrun_create(const struct hullrun_create_opts *o, struct hullrun_result *out, struct err *e)
+{
+    TRY(record_check_id(o->id, e));
+    struct create c = {.o = o,
+                       .a = arena_new(),
+                       .config = BUF_MAX(SPEC_BYTES_MAX),
+                       .dir_fd = -1,
+                       .fifo = -1,
+                       .console = {-1, -1},
+                       .cgroup_fd = -1,
+                       .child = CHILD_NONE};
+    for (size_t i = 0; i < NS_KINDS; i++)
+        c.join_fd[i] = -1;
+    int rc = create(&c, out, e);
+    if (rc < 0) {
+        prefer_its_reason(&c, e);
+        undo(&c);
+    }
+    create_done(&c);
+    return rc;
+}
+
+void hullrun_result_done(struct hullrun_result *r)
+{
+    if (r == NULL)
+        return;
+    fd_close(r->pidfd);
+    fd_close(r->console);
+    r->pidfd = r->console = -1;
+}

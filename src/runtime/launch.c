@@ -1,0 +1,275 @@
+/*
+ * Starting the process: see launch.h. Normally one clone3 makes it with all its new namespaces.
+ * Only when a user namespace is involved together with namespaces to join is there a helper in
+ * between, because those must be entered before (or inside) the user namespace; it uses
+ * CLONE_PARENT, so the process is our child all the same.
+ */
+#include "runtime/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "sys/fd.h"
+#include "sys/ns.h"
+#include "sys/path.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+int sync_send(int sock, enum sync_kind kind, const struct err *err, struct err *e)
+{
+    struct sync_msg m = {.kind = kind};
+    if (err != NULL)
+        m.err = *err;
+    /* the text's unused end stays at home */
+    size_t n = err == NULL ? offsetof(struct sync_msg, err)
+                           : offsetof(struct sync_msg, err.msg) + strlen(err->msg) + 1;
+    int rc = fd_send(sock, &m, n, NULL, 0);
+    return rc < 0 ? err_neg(e, rc, "talk to the container's process") : 0;
+}
+
+int sync_recv(int sock, struct sync_msg *out, int *out_fd, struct err *e)
+{
+    size_t n_fds = 0;
+    int fd = -1;
+    memset(out, 0, sizeof(*out));
+    ssize_t n = fd_recv(sock, out, sizeof(*out), &fd, out_fd != NULL ? 1 : 0, &n_fds);
+    if (out_fd != NULL)
+        *out_fd = n_fds > 0 ? fd : -1;
+    if (n == -ECONNRESET)
+        return 0;
+    if (n < 0)
+        return err_neg(e, (int)n, "talk to the container's process");
+    out->err.msg[sizeof(out->err.msg) - 1] = '\0';
+    return n > 0;
+}
+
+int sync_wait_go(int sock, struct err *e)
+{
+    struct sync_msg m;
+    int r = sync_recv(sock, &m, NULL, e);
+    if (r == 0 || (r > 0 && m.kind != SYNC_GO))
+        return err_set(e, ERR_CANCELLED, "the runtime has gone away");
+    return r < 0 ? -1 : 0;
+}
+
+/* ---- entering ----------------------------------------------------------------------------- */
+
+static bool has_user(const struct launch *l)
+{
+    bool user = (l->new_flags & CLONE_NEWUSER) != 0;
+    for (size_t i = 0; i < l->n_joins; i++)
+        user |= (l->joins[i].flags & CLONE_NEWUSER) != 0;
+    return user;
+}
+
+static int join_failed(struct err *e)
+{
+    return err_sys(e, "failed to setns into the namespaces of the container");
+}
+
+/* Everything but the user namespace first, with the rights we have; then that; then the rest. */
+static int enter_all(const struct launch *l, struct err *e)
+{
+    bool done[ARRAY_LEN(l->joins)] = {false};
+    for (size_t i = 0; i < l->n_joins; i++) {
+        unsigned rest = l->joins[i].flags & ~(unsigned)CLONE_NEWUSER;
+        done[i] = rest == 0 || setns(l->joins[i].fd, (int)rest) == 0;
+        if (!done[i] && errno != EPERM)
+            return join_failed(e);
+    }
+    for (size_t i = 0; i < l->n_joins; i++)
+        if ((l->joins[i].flags & CLONE_NEWUSER) != 0 && setns(l->joins[i].fd, CLONE_NEWUSER) < 0)
+            return join_failed(e);
+    for (size_t i = 0; i < l->n_joins; i++)
+        if (!done[i] &&
+            setns(l->joins[i].fd, (int)(l->joins[i].flags & ~(unsigned)CLONE_NEWUSER)) < 0)
+            return join_failed(e);
+    return 0;
+}
+
+int launch_enter(const struct launch *l, int sync, struct err *e)
+{
+    TRY(sync_wait_go(sync, e));
+    if (has_user(l)) /* the helper has joined, or there was nothing to join */
+        return 0;
+    for (size_t i = 0; i < l->n_joins; i++) {
+        unsigned flags = l->joins[i].flags & ~(unsigned)CLONE_NEWPID;
+        if (flags != 0 && setns(l->joins[i].fd, (int)flags) < 0)
+            return join_failed(e);
+    }
+    return 0;
+}
+
+/* ---- starting ----------------------------------------------------------------------------- */
+
+static _Noreturn void helper(const struct launch *l, int sync)
+{
+    struct err e = {0};
+    struct sync_msg m = {.kind = SYNC_PID};
+    if (enter_all(l, &e) == 0) {
+        m.pid = ns_clone(l->new_flags | CLONE_PARENT, l->cgroup_fd, NULL);
+        if (m.pid == 0)
+            l->child(l->arg, sync);
+        if (m.pid > 0)
+            _exit(fd_send(sync, &m, offsetof(struct sync_msg, err), NULL, 0) < 0);
+        err_neg(&e, m.pid, "clone");
+    }
+    _exit(sync_send(sync, SYNC_ERROR, &e, &e) < 0);
+}
+
+static int through_helper(const struct launch *l, int sock[2], struct child *out, struct err *e)
+{
+    struct sync_msg m;
+    pid_t pid = ns_clone(0, -1, NULL);
+    if (pid == 0) {
+        fd_close(sock[0]);
+        helper(l, sock[1]);
+    }
+    if (pid < 0)
+        return err_neg(e, pid, "clone");
+    fd_close(take_fd(&sock[1]));
+    int r = sync_recv(sock[0], &m, NULL, e);
+    (void)waitpid(pid, NULL, 0);
+    if (r == 0)
+        return err_set(e, ERR_INTERNAL, "the helper that enters namespaces has died");
+    if (r > 0 && m.kind == SYNC_ERROR) {
+        *e = m.err;
+        r = -1;
+    }
+    TRY(r);
+    /* m.pid is a number in our pid namespace only when the helper did not leave it; it has not,
+     * only its children have */
+    out->pid = m.pid;
+    out->pidfd = pidfd_open(m.pid, 0);
+    return out->pidfd < 0 ? err_sys(e, "pidfd") : 0;
+}
+
+/* The pid and time namespaces of children are set in the parent, and set back. */
+struct for_children {
+    int pid_ns, time_ns;
+};
+
+static int prepare_children(const struct launch *l, struct for_children *saved, struct err *e)
+{
+    for (size_t i = 0; i < l->n_joins; i++) {
+        if ((l->joins[i].flags & CLONE_NEWPID) == 0)
+            continue;
+        saved->pid_ns = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+        if (saved->pid_ns < 0 || setns(l->joins[i].fd, CLONE_NEWPID) < 0)
+            return join_failed(e);
+    }
+    if ((l->new_flags & CLONE_NEWTIME) == 0)
+        return 0;
+    saved->time_ns = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+    if (saved->time_ns < 0 || unshare(CLONE_NEWTIME) < 0)
+        return err_sys(e, "unshare the time namespace");
+    int rc = l->time_offsets == NULL
+                 ? 0
+                 : file_put(AT_FDCWD, "/proc/self/timens_offsets", l->time_offsets);
+    return rc < 0 ? err_neg(e, rc, "write timens_offsets") : 0;
+}
+
+static void restore_children(struct for_children *saved)
+{
+    if (saved->pid_ns >= 0)
+        (void)setns(saved->pid_ns, CLONE_NEWPID); /* our own: always allowed */
+    if (saved->time_ns >= 0)
+        (void)setns(saved->time_ns, CLONE_NEWTIME);
+    fd_close(saved->pid_ns);
+    fd_close(saved->time_ns);
+}
+
+static int direct(const struct launch *l, int sock[2], struct child *out, struct err *e)
+{
+    struct for_children saved = {-1, -1};
+    int rc = prepare_children(l, &saved, e);
+    if (rc == 0) {
+        pid_t pid = ns_clone(l->new_flags & ~(unsigned)CLONE_NEWTIME, l->cgroup_fd, &out->pidfd);
+        if (pid == 0) {
+            fd_close(sock[0]);
+            l->child(l->arg, sock[1]);
+        }
+        if (pid < 0)
+            rc = err_neg(e, pid, "clone");
+        else
+            out->pid = pid;
+    }
+    restore_children(&saved);
+    return rc;
+}
+
+int launch(const struct launch *l, struct child *out, struct err *e)
+{
+    int sock[2];
+    bool user = has_user(l);
+    *out = (struct child)CHILD_NONE;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+        return err_sys(e, "socketpair");
+    if (user && (l->new_flags & CLONE_NEWTIME) != 0 && l->n_joins > 0) {
+        fd_close(sock[0]);
+        fd_close(sock[1]);
+        return err_set(e, ERR_UNIMPLEMENTED,
+                       "a new time namespace together with joined namespaces and a user namespace "
+                       "is not supported by hull-runc");
+    }
+    int rc = (user && l->n_joins > 0 ? through_helper : direct)(l, sock, out, e);
+    fd_close(sock[1]);
+    if (rc < 0) {
+        fd_close(sock[0]);
+        return -1;
+    }
+    out->sync = sock[0];
+    return 0;
+}
+
+void launch_abort(struct child *c)
+{
+    if (c->pid > 0) {
+        (void)pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+        while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    fd_close(c->pidfd);
+    fd_close(c->sync);
+    *c = (struct child)CHILD_NONE;
+}
+
+/* ---- mappings ----------------------------------------------------------------------------- */
+
+static int write_map(pid_t pid, const char *file, const struct oci_id_mapping *v, size_t n,
+                     struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
+    char path[64];
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&text, "%llu %llu %llu\n", (unsigned long long)v[i].container_id,
+                   (unsigned long long)v[i].host_id, (unsigned long long)v[i].size);
+    if (n == 0)
+        return 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    int rc = file_put(AT_FDCWD, path, buf_cstr(&text));
+    return rc < 0 ? err_neg(e, rc, "write %s", file) : 0;
+}
+
+int launch_map(pid_t pid, const struct oci_spec *s, struct err *e)
+{
+    if (geteuid() != 0) { /* an ordinary user may map groups only when they cannot be dropped */
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/proc/%d/setgroups", (int)pid);
+        int rc = file_put(AT_FDCWD, path, "deny");
+        if (rc < 0)
+            return err_neg(e, rc, "write setgroups");
+    }
+    TRY(write_map(pid, "uid_map", s->linux_->uid_mappings.v, s->linux_->uid_mappings.n, e));
+    return write_map(pid, "gid_map", s->linux_->gid_mappings.v, s->linux_->gid_mappings.n, e);
+}

@@ -1,0 +1,51 @@
+/**
+ * The last steps of every container process, first or exec'd: identity, privileges, filter, exec.
+ */
+#ifndef HULL_RUNTIME_PROCESS_H
+#define HULL_RUNTIME_PROCESS_H
+
+#include "runtime/runtime.h"
+#include "runtime/seccomp.h"
+
+struct process {
+    const struct oci_process *spec;
+    const struct seccomp_program *filter; /* NULL: none */
+    size_t preserve_fds;
+    bool drop_groups; /* setgroups is denied in this user namespace */
+    int proc_fd;      /* a procfs that the container cannot redirect, or -1 */
+    struct arena *a;
+    hullrun_warn_fn *warn;
+    void *warn_arg;
+    /* set by process_prepare */
+    const char *path; /* what execve gets */
+    char **argv, **envp;
+};
+
+/** Kernel attributes that need privilege or a clean start: no_new_privs, scheduler, I/O priority,
+ * personality, AppArmor and SELinux labels. */
+int process_attributes(struct process *p, const struct oci_personality *personality, struct err *e);
+
+/**
+ * Become the user: cwd, environment, capabilities, groups, ids; find the program ("exec: "x":
+ * executable file not found in $PATH"); install the filter. Afterwards only process_exec is left.
+ */
+int process_prepare(struct process *p, struct err *e);
+
+/** execve; returns only with an error. */
+int process_exec(const struct process *p, struct err *e);
+
+/** Close (exec: mark) every descriptor from 3 + preserve on, except those in keep. */
+void process_close_fds(size_t preserve, const int *keep, size_t n_keep);
+
+/** stdin, stdout, stderr as asked; -1 is /dev/null. */
+int process_stdio(const int fd[3], struct err *e);
+
+/** The masks of the five sets; unknown names are warned about and left out. */
+struct caps;
+void process_caps(const struct oci_capabilities *c, uint64_t bounding, hullrun_warn_fn *warn,
+                  void *warn_arg, struct caps *out);
+
+/** Limits set from outside (prlimit). "error setting rlimit type 7: operation not permitted". */
+int process_rlimits(pid_t pid, const struct oci_process *spec, struct err *e);
+
+#endif

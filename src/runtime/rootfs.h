@@ -1,0 +1,61 @@
+/**
+ * The container's file system, built by its first process inside its own mount namespace. Every
+ * path that comes from config.json or the image is resolved below the root's descriptor (openat2),
+ * and mounts are put onto descriptors, so a path that changes meanwhile cannot lead outside.
+ */
+#ifndef HULL_RUNTIME_ROOTFS_H
+#define HULL_RUNTIME_ROOTFS_H
+
+#include "base/err.h"
+#include "runtime/runtime.h"
+#include "sys/cgroup.h"
+
+struct rootfs {
+    const struct oci_spec *spec;
+    const char *path, *bundle; /* absolute */
+    const struct cgroup_host *host;
+    const struct cgroup *cgroup;
+    struct arena *a;
+    /* asks the parent to clone a mount tree that we may not reach from a user namespace: a
+     * descriptor or -errno; NULL without a user namespace */
+    int (*clone_outside)(void *arg, const char *path, bool recursive);
+    void *clone_arg;
+    /* set by rootfs_prepare */
+    int fd;      /* the root, O_PATH */
+    int proc_fd; /* the host's procfs, verified: nothing in the container can redirect it */
+    VEC(const char *) late_readonly; /* destinations that become read-only at the end */
+};
+
+void rootfs_done(struct rootfs *r);
+
+/** Propagation, the root itself, all mounts, /dev. Still in the old root. */
+int rootfs_prepare(struct rootfs *r, struct err *e);
+
+/** Make it "/": pivot_root, or MS_MOVE and chroot. r->fd is then "/". */
+int rootfs_enter(struct rootfs *r, bool no_pivot, struct err *e);
+
+/** chroot only, for a container without a mount namespace. */
+int rootfs_chroot(struct rootfs *r, struct err *e);
+
+/** What must come last: read-only mounts and root. */
+int rootfs_readonly(struct rootfs *r, struct err *e);
+
+/** readonlyPaths and maskedPaths; after rootfs_enter. */
+int rootfs_hide(struct rootfs *r, struct err *e);
+
+/* ---- parts of rootfs_prepare ------------------------------------------------------------------
+ */
+
+/** One entry of mounts[]. */
+int rootfs_mount(struct rootfs *r, const struct oci_mount *m, struct err *e);
+
+/** Device nodes, /dev/fd and friends, /dev/ptmx. */
+int rootfs_devices(struct rootfs *r, struct err *e);
+
+/** Open (making it when missing) the file or directory to mount on. */
+int rootfs_target(struct rootfs *r, const char *dest, bool dir, struct err *e);
+
+/** Clone the mount tree at a host path, through the parent when we are not allowed to. */
+int rootfs_clone(struct rootfs *r, const char *path, bool recursive);
+
+#endif

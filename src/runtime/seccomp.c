@@ -1,0 +1,304 @@
+/*
+ * The seccomp filter: see seccomp.h. libseccomp compiles the rules; in front of them we put a few
+ * instructions that answer ENOSYS for system calls that did not exist when the profile was written.
+ * Source: runtime-spec config-linux.md "Seccomp", seccomp(2), libseccomp 2.5.
+ */
+#include "runtime/seccomp.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "sys/fd.h"
+
+struct name_value {
+    const char *name;
+    uint32_t value;
+};
+
+static const struct name_value actions[] = {
+    {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
+    {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
+    {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
+    {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
+    {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0)},
+    {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
+    {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
+    {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+    {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
+};
+
+static const struct name_value operators[] = {
+    {"SCMP_CMP_NE", SCMP_CMP_NE},
+    {"SCMP_CMP_LT", SCMP_CMP_LT},
+    {"SCMP_CMP_LE", SCMP_CMP_LE},
+    {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+    {"SCMP_CMP_GE", SCMP_CMP_GE},
+    {"SCMP_CMP_GT", SCMP_CMP_GT},
+    {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
+};
+
+static const struct name_value architectures[] = {
+    {"SCMP_ARCH_X86", SCMP_ARCH_X86},
+    {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
+    {"SCMP_ARCH_X32", SCMP_ARCH_X32},
+    {"SCMP_ARCH_ARM", SCMP_ARCH_ARM},
+    {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64},
+    {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},
+    {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64},
+    {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32},
+    {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
+    {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64},
+    {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
+    {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
+    {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64},
+    {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE},
+    {"SCMP_ARCH_S390", SCMP_ARCH_S390},
+    {"SCMP_ARCH_S390X", SCMP_ARCH_S390X},
+    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
+    {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
+    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
+};
+
+static const struct name_value flags[] = {
+    {"SECCOMP_FILTER_FLAG_TSYNC", 0}, /* one thread only: nothing to synchronise */
+    {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+    {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+};
+
+static int find(const struct name_value *table, size_t n, const char *what, const char *name,
+                uint32_t *out, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (name != NULL && strcmp(table[i].name, name) == 0) {
+            *out = table[i].value;
+            return 0;
+        }
+    return err_set(e, ERR_INVALID, "seccomp: unknown %s %s", what, name != NULL ? name : "\"\"");
+}
+#define FIND(table, what, name, out, e) find(table, ARRAY_LEN(table), what, name, out, e)
+
+/* An action with its error number: EPERM unless given; only ERRNO and TRACE carry one. */
+static int action_of(const char *name, const uint64_t *number, uint32_t *out, struct err *e)
+{
+    TRY(FIND(actions, "action", name, out, e));
+    bool carries = *out == SCMP_ACT_ERRNO(0) || *out == SCMP_ACT_TRACE(0);
+    if (number != NULL && !carries)
+        return err_set(e, ERR_INVALID, "seccomp: errnoRet is not supported with action %s", name);
+    if (number != NULL && *number > 4095)
+        return err_set(e, ERR_INVALID, "seccomp: errnoRet %llu is out of range",
+                       (unsigned long long)*number);
+    if (carries)
+        *out |= (uint32_t)(number != NULL ? *number : EPERM);
+    if (*out == SCMP_ACT_NOTIFY)
+        return err_set(e, ERR_UNIMPLEMENTED,
+                       "seccomp: SCMP_ACT_NOTIFY is not supported by hull-runc");
+    return 0;
+}
+
+static int flags_of(const struct oci_seccomp *s, unsigned *out, struct err *e)
+{
+    *out = SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* as runc does when the list is absent */
+    if (s->flags == NULL || strcmp(s->flags, "null") == 0)
+        return 0;
+    *out = 0;
+    struct str rest = str_of(s->flags);
+    while (rest.n > 0) { /* JSON text of an array of words: take what stands between quotes */
+        str_cut(&rest, '"');
+        struct str word = str_cut(&rest, '"');
+        if (word.n == 0)
+            continue;
+        char name[64];
+        uint32_t bit = 0;
+        if (word.n >= sizeof(name))
+            return err_set(e, ERR_INVALID, "seccomp: unknown flag");
+        memcpy(name, word.p, word.n);
+        name[word.n] = '\0';
+        TRY(FIND(flags, "flag", name, &bit, e));
+        *out |= bit;
+    }
+    return 0;
+}
+
+int seccomp_check(const struct oci_seccomp *s, struct err *e)
+{
+    uint32_t value;
+    unsigned bits;
+    TRY(action_of(s->default_action, s->default_errno_ret, &value, e));
+    TRY(flags_of(s, &bits, e));
+    for (size_t i = 0; i < s->architectures.n; i++)
+        TRY(FIND(architectures, "architecture", s->architectures.v[i], &value, e));
+    vec_each(call, &s->syscalls) {
+        TRY(action_of(call->action, call->errno_ret, &value, e));
+        vec_each(arg, &call->args) {
+            TRY(FIND(operators, "operator", arg->op, &value, e));
+            if (arg->index > 5)
+                return err_set(e, ERR_INVALID, "seccomp: argument index %llu is out of range",
+                               (unsigned long long)arg->index);
+        }
+    }
+    return 0;
+}
+
+static int rule_failed(int r, const char *name, struct err *e)
+{
+    return err_neg(e, r, "seccomp: error adding rule for syscall %s", name);
+}
+
+/* Conditions on different arguments hold together; one argument named twice means "either". */
+static int add_rules(scmp_filter_ctx ctx, const struct oci_seccomp_syscall *call, int number,
+                     uint32_t action, const char *name, struct err *e)
+{
+    struct scmp_arg_cmp cmp[16];
+    bool twice = false;
+    if (call->args.n > ARRAY_LEN(cmp))
+        return err_set(e, ERR_INVALID, "seccomp: too many arguments for %s", name);
+    for (size_t i = 0; i < call->args.n; i++) {
+        const struct oci_seccomp_arg *arg = &call->args.v[i];
+        uint32_t op = 0;
+        TRY(FIND(operators, "operator", arg->op, &op, e));
+        cmp[i] = (struct scmp_arg_cmp){(unsigned)arg->index, (enum scmp_compare)op, arg->value,
+                                       arg->value_two};
+        for (size_t k = 0; k < i; k++)
+            twice |= cmp[k].arg == cmp[i].arg;
+    }
+    if (!twice) {
+        int r = seccomp_rule_add_array(ctx, action, number, (unsigned)call->args.n, cmp);
+        return r < 0 ? rule_failed(r, name, e) : 0;
+    }
+    for (size_t i = 0; i < call->args.n; i++) {
+        int r = seccomp_rule_add_array(ctx, action, number, 1, &cmp[i]);
+        if (r < 0)
+            return rule_failed(r, name, e);
+    }
+    return 0;
+}
+
+static int add_architectures(scmp_filter_ctx ctx, const struct oci_seccomp *s, struct err *e)
+{
+    for (size_t i = 0; i < s->architectures.n; i++) {
+        uint32_t token = 0;
+        TRY(FIND(architectures, "architecture", s->architectures.v[i], &token, e));
+        int r = seccomp_arch_add(ctx, token);
+        if (r < 0 && r != -EEXIST)
+            return err_neg(e, r, "seccomp: add %s", s->architectures.v[i]);
+    }
+    return 0;
+}
+
+static int add_syscalls(scmp_filter_ctx ctx, const struct oci_seccomp *s, uint32_t standard,
+                        struct err *e)
+{
+    vec_each(call, &s->syscalls) {
+        uint32_t action = 0;
+        TRY(action_of(call->action, call->errno_ret, &action, e));
+        if (action == standard)
+            continue;
+        for (size_t i = 0; i < call->names.n; i++) {
+            int number = seccomp_syscall_resolve_name(call->names.v[i]);
+            if (number != __NR_SCMP_ERROR)
+                TRY(add_rules(ctx, call, number, action, call->names.v[i], e));
+        }
+    }
+    return 0;
+}
+
+/* ---- the part in front ---------------------------------------------------------------------- */
+
+/* The newest system call number that the profile names on one architecture. */
+static int newest(const struct oci_seccomp *s, uint32_t arch)
+{
+    int max = -1;
+    vec_each(call, &s->syscalls)
+        for (size_t i = 0; i < call->names.n; i++) {
+            int number = seccomp_syscall_resolve_name_arch(arch, call->names.v[i]);
+            max = MAX(max, number);
+        }
+    return max;
+}
+
+static bool wants_prefix(uint32_t standard)
+{
+    return standard != SCMP_ACT_ALLOW && standard != SCMP_ACT_LOG &&
+           standard != SCMP_ACT_ERRNO(ENOSYS) && (standard & 0xffff0000U) != SCMP_ACT_TRACE(0);
+}
+
+static void put(struct seccomp_program *p, struct sock_filter insn)
+{
+    if (p->n < SECCOMP_INSNS_MAX)
+        p->code[p->n++] = insn;
+}
+
+static void put_prefix(const struct oci_seccomp *s, uint32_t arch, struct seccomp_program *p)
+{
+    int max = newest(s, arch);
+    if (max < 0 || arch == SCMP_ARCH_X32) /* x32 shares x86_64's token, told apart by a bit */
+        return;
+    put(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                        offsetof(struct seccomp_data, arch)));
+    put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch, 0, 4));
+    put(p,
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+    put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 2, 0));
+    put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)max, 0, 1));
+    put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+}
+
+static int export_program(scmp_filter_ctx ctx, struct seccomp_program *out, struct err *e)
+{
+    auto_fd int fd = memfd_create("seccomp", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "seccomp: memfd");
+    int r = seccomp_export_bpf(ctx, fd);
+    if (r < 0)
+        return err_neg(e, r, "seccomp: export the filter");
+    off_t size = lseek(fd, 0, SEEK_END);
+    size_t n = (size_t)size / sizeof(struct sock_filter);
+    if (size < 0 || out->n + n > SECCOMP_INSNS_MAX)
+        return err_set(e, ERR_TOO_LARGE, "seccomp: the filter has more than %d instructions",
+                       SECCOMP_INSNS_MAX);
+    if (pread(fd, out->code + out->n, (size_t)size, 0) != size)
+        return err_sys(e, "seccomp: read the filter");
+    out->n += n;
+    return 0;
+}
+
+int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, struct err *e)
+{
+    uint32_t standard = 0;
+    out->n = 0;
+    TRY(action_of(s->default_action, s->default_errno_ret, &standard, e));
+    TRY(flags_of(s, &out->flags, e));
+    scmp_filter_ctx ctx = seccomp_init(standard);
+    if (ctx == NULL)
+        return err_set(e, ERR_INTERNAL, "seccomp: error creating filter");
+    int rc = add_architectures(ctx, s, e);
+    if (rc == 0 && s->syscalls.n > 32)
+        (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a list */
+    if (rc == 0)
+        rc = add_syscalls(ctx, s, standard, e);
+    if (rc == 0 && wants_prefix(standard)) {
+        put_prefix(s, seccomp_arch_native(), out);
+        for (size_t i = 0; i < s->architectures.n; i++) {
+            uint32_t token = 0;
+            (void)FIND(architectures, "architecture", s->architectures.v[i], &token, e);
+            if (token != seccomp_arch_native())
+                put_prefix(s, token, out);
+        }
+    }
+    if (rc == 0)
+        rc = export_program(ctx, out, e);
+    seccomp_release(ctx);
+    return rc;
+}
+
+int seccomp_install(const struct seccomp_program *p)
+{
+    struct sock_fprog prog = {.len = (unsigned short)p->n,
+                              .filter = (struct sock_filter *)(uintptr_t)p->code};
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->flags, &prog) < 0 ? -errno : 0;
+}
