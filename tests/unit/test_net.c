@@ -41,13 +41,15 @@ struct sock {
     uint16_t port;
     int type;
     bool server;
+    int64_t connect_ms;
     int fd; /* out: the socket, or -errno */
 };
 
 static int open_sock(void *arg, struct err *err)
 {
-    struct timeval patience = {.tv_sec = 5}, soon = {.tv_usec = 700000};
+    struct timeval patience = {.tv_sec = 5};
     struct sock *s = arg;
+    struct timeval soon = {s->connect_ms / 1000, s->connect_ms % 1000 * 1000};
     struct sockaddr_storage sa;
     struct ip_addr a = {0, 0};
     int on = 1;
@@ -72,9 +74,10 @@ static int open_sock(void *arg, struct err *err)
 }
 
 /* where: a namespace's file, "outside", or "" for the host. */
-static int sock_in(const char *where, const char *ip, uint16_t port, int type, bool server)
+static int sock_ms(const char *where, const char *ip, uint16_t port, int type, bool server,
+                   int64_t connect_ms)
 {
-    struct sock s = {ip, port, type, server, -1};
+    struct sock s = {ip, port, type, server, connect_ms, -1};
 
     if (where[0] == '\0') {
         (void)open_sock(&s, &e);
@@ -86,6 +89,11 @@ static int sock_in(const char *where, const char *ip, uint16_t port, int type, b
         assert_ok(netns_run(ns.fd, open_sock, &s, &e));
     }
     return s.fd;
+}
+
+static int sock_in(const char *where, const char *ip, uint16_t port, int type, bool server)
+{
+    return sock_ms(where, ip, port, type, server, 5000);
 }
 
 /* Connect from somewhere, have the server accept, pass a word both ways; peer: the client's address
@@ -116,7 +124,7 @@ static void expect_reach(int server, const char *where, const char *ip, uint16_t
 
 static void expect_no_reach(const char *where, const char *ip, uint16_t port)
 {
-    int c = sock_in(where, ip, port, SOCK_STREAM, false);
+    int c = sock_ms(where, ip, port, SOCK_STREAM, false, 700);
 
     if (c >= 0)
         fail_msg("connected from \"%s\" to %s:%u", where, ip, port);
