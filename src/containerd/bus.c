@@ -1,6 +1,7 @@
 /*
- * The bus: see bus.h. Sending to a call only queues, so publishing to all under one lock is what keeps the order. A
- * subscriber whose queue is full is told so and dropped: it will list what there is and subscribe anew.
+ * The bus: see bus.h. Sending to a call only queues, so publishing to all under one lock is what
+ * keeps the order. A subscriber whose queue is full is told so and dropped: it will list what there
+ * is and subscribe anew.
  */
 #include "containerd/bus.h"
 
@@ -49,7 +50,8 @@ void bus_free(struct bus *b)
 {
     if (b == NULL)
         return;
-    list_each(l, &b->subscribers) subscriber_free(CONTAINER_OF(l, struct subscriber, link));
+    list_each(l, &b->subscribers)
+        subscriber_free(CONTAINER_OF(l, struct subscriber, link));
     (void)pthread_mutex_destroy(&b->lock);
     free(b);
 }
@@ -78,7 +80,8 @@ static const char *event_field(const struct subject *s, const char *name)
     struct err e = {0};
     for (size_t i = 0; i < ARRAY_LEN(event_types); i++) {
         ProtobufCMessage *m;
-        if (!pb_any_is(s->any, event_types[i]) || pb_any_unpack(s->any, event_types[i], s->arena, &m, &e) < 0)
+        if (!pb_any_is(s->any, event_types[i]) ||
+            pb_any_unpack(s->any, event_types[i], s->arena, &m, &e) < 0)
             continue;
         const ProtobufCFieldDescriptor *f =
             protobuf_c_message_descriptor_get_field_by_name(event_types[i], name);
@@ -108,15 +111,16 @@ static bool topic_ok(const char *topic)
     if (topic[0] != '/' || topic[1] == '\0' || strlen(topic) > FIELD_MAX)
         return false;
     for (const char *p = topic + 1; *p != '\0'; p++) {
-        bool word = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-                    *p == '-' || *p == '_';
+        bool word = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                    (*p >= '0' && *p <= '9') || *p == '-' || *p == '_';
         if (!word && (*p != '/' || p[-1] == '/' || p[1] == '\0'))
             return false;
     }
     return true;
 }
 
-/* End a subscription whose queue is full. Finishing waits for the callback of a cancellation, so nobody else has s then. */
+/* End a subscription whose queue is full. Finishing waits for the callback of a cancellation, so
+ * nobody else has s then. */
 static void drop(struct subscriber *s)
 {
     struct err why = {0};
@@ -126,15 +130,16 @@ static void drop(struct subscriber *s)
     subscriber_free(s);
 }
 
-int bus_publish(struct bus *b, const char *ns, const char *topic, int64_t when_ns, const Pb__Any *any,
-                struct err *e)
+int bus_publish(struct bus *b, const char *ns, const char *topic, int64_t when_ns,
+                const Pb__Any *any, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     Pb__Any none = PB__ANY__INIT;
     Types__Envelope env = TYPES__ENVELOPE__INIT;
     struct subject subject = {ns, topic, any != NULL ? any : &none, a};
     if (!topic_ok(topic))
-        return err_set(e, ERR_INVALID, "envelope topic \"%s\" is not valid: invalid argument", topic);
+        return err_set(e, ERR_INVALID, "envelope topic \"%s\" is not valid: invalid argument",
+                       topic);
     env.timestamp = pb_time_new(when_ns, a);
     env.namespace_ = pb_str(ns);
     env.topic = pb_str(topic);
@@ -153,7 +158,8 @@ int bus_publish(struct bus *b, const char *ns, const char *topic, int64_t when_n
         list_append(&dropped, l);
     }
     (void)pthread_mutex_unlock(&b->lock);
-    list_each(l, &dropped) drop(CONTAINER_OF(l, struct subscriber, link));
+    list_each(l, &dropped)
+        drop(CONTAINER_OF(l, struct subscriber, link));
     return 0;
 }
 
@@ -204,26 +210,27 @@ static Pb__Any *container_update_event(const struct store_event *ev, struct aren
     m.image = pb_str(ev->image);
     m.snapshot_key = pb_str(ev->snapshot_key);
     if (ev->labels != NULL)
-        map_to_pb(ev->labels, &event__container_update__labels_entry__descriptor, &m.n_labels, &m.labels, a);
+        map_to_pb(ev->labels, &event__container_update__labels_entry__descriptor, &m.n_labels,
+                  &m.labels, a);
     return pb_any_new(&m.base, a);
 }
 
 /* Events that are a name, or a name and labels. */
-#define NAMED(fn, type, TYPE, field)                                                               \
-    static Pb__Any *fn(const struct store_event *ev, struct arena *a)                              \
-    {                                                                                              \
-        type m = TYPE;                                                                             \
-        m.field = pb_str(ev->name);                                                                \
-        return pb_any_new(&m.base, a);                                                             \
+#define NAMED(fn, type, TYPE, field)                                  \
+    static Pb__Any *fn(const struct store_event *ev, struct arena *a) \
+    {                                                                 \
+        type m = TYPE;                                                \
+        m.field = pb_str(ev->name);                                   \
+        return pb_any_new(&m.base, a);                                \
     }
-#define LABELLED(fn, type, TYPE, entry)                                                            \
-    static Pb__Any *fn(const struct store_event *ev, struct arena *a)                              \
-    {                                                                                              \
-        type m = TYPE;                                                                             \
-        m.name = pb_str(ev->name);                                                                 \
-        if (ev->labels != NULL)                                                                    \
-            map_to_pb(ev->labels, &entry, &m.n_labels, &m.labels, a);                              \
-        return pb_any_new(&m.base, a);                                                             \
+#define LABELLED(fn, type, TYPE, entry)                               \
+    static Pb__Any *fn(const struct store_event *ev, struct arena *a) \
+    {                                                                 \
+        type m = TYPE;                                                \
+        m.name = pb_str(ev->name);                                    \
+        if (ev->labels != NULL)                                       \
+            map_to_pb(ev->labels, &entry, &m.n_labels, &m.labels, a); \
+        return pb_any_new(&m.base, a);                                \
     }
 
 NAMED(container_delete_event, Event__ContainerDelete, EVENT__CONTAINER_DELETE__INIT, id)

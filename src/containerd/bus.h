@@ -1,6 +1,6 @@
 /**
- * The bus of events: what shims forward and what the store does, to whoever subscribed, in the order of publication. A
- * subscriber that does not read is dropped, never waited for.
+ * The bus of events: what shims forward and what the store does, to whoever subscribed, in the
+ * order of publication. A subscriber that does not read is dropped, never waited for.
  */
 #ifndef HULL_CONTAINERD_BUS_H
 #define HULL_CONTAINERD_BUS_H
@@ -20,8 +20,8 @@ void bus_free(struct bus *b);
  *
  * INVALID for a topic that is none ("/tasks/exit").
  */
-int bus_publish(struct bus *b, const char *ns, const char *topic, int64_t when_ns, const Pb__Any *any,
-                struct err *e);
+int bus_publish(struct bus *b, const char *ns, const char *topic, int64_t when_ns,
+                const Pb__Any *any, struct err *e);
 
 /** As store_opts.event wants it: arg is the bus. */
 void bus_store_event(void *arg, const struct store_event *ev);

@@ -10,10 +10,11 @@ struct strmap map_from_pb(size_t n, const void *entries, struct arena *a)
     return m;
 }
 
-void map_to_pb(const struct strmap *m, const ProtobufCMessageDescriptor *type, size_t *n, void *entries,
-               struct arena *a)
+void map_to_pb(const struct strmap *m, const ProtobufCMessageDescriptor *type, size_t *n,
+               void *entries, struct arena *a)
 {
-    vec_each(ent, m) pb_map_add(type, n, entries, ent->key, ent->val, a);
+    vec_each(ent, m)
+        pb_map_add(type, n, entries, ent->key, ent->val, a);
 }
 
 Types__Descriptor *descriptor_to_pb(const struct oci_descriptor *d, struct arena *a)

@@ -18,8 +18,8 @@ static inline char *pb_str(const char *s)
 struct strmap map_from_pb(size_t n, const void *entries, struct arena *a);
 
 /** Fill a message's map<string, string>: type, count and pointer array as pb_map_add wants them. */
-void map_to_pb(const struct strmap *m, const ProtobufCMessageDescriptor *type, size_t *n, void *entries,
-               struct arena *a);
+void map_to_pb(const struct strmap *m, const ProtobufCMessageDescriptor *type, size_t *n,
+               void *entries, struct arena *a);
 
 Types__Descriptor *descriptor_to_pb(const struct oci_descriptor *d, struct arena *a);
 struct oci_descriptor descriptor_from_pb(const Types__Descriptor *d, struct arena *a);

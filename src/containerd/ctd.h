@@ -1,6 +1,6 @@
 /**
- * hull-containerd as its services see it: the store, the bus of events, and who the daemon is. Services are tables of
- * gRPC methods; their context (grpc_call_ctx) is a struct ctd.
+ * hull-containerd as its services see it: the store, the bus of events, and who the daemon is.
+ * Services are tables of gRPC methods; their context (grpc_call_ctx) is a struct ctd.
  */
 #ifndef HULL_CONTAINERD_CTD_H
 #define HULL_CONTAINERD_CTD_H
@@ -26,13 +26,13 @@ struct ctd {
 };
 
 /**
- * Namespace and lease of a call. Strings live as the call. PRECONDITION "namespace is required: failed precondition"
- * without one, INVALID for a name that cannot be one.
+ * Namespace and lease of a call. Strings live as the call. PRECONDITION "namespace is required:
+ * failed precondition" without one, INVALID for a name that cannot be one.
  */
 int call_scope(struct grpc_call *c, struct scope *out, struct err *e);
 
 /** Register the services; one function each, in files named after them. */
-void service_meta_add(struct grpc_server *s);       /* version, health, introspection, namespaces */
+void service_meta_add(struct grpc_server *s); /* version, health, introspection, namespaces */
 void service_containers_add(struct grpc_server *s);
 void service_content_add(struct grpc_server *s);
 void service_images_add(struct grpc_server *s);

@@ -20,11 +20,12 @@ static Containers__Container *to_pb(const struct container_record *rec, struct a
     p->spec = any_to_pb(&rec->spec, a);
     p->created_at = pb_time_new(rec->created_ns, a);
     p->updated_at = pb_time_new(rec->updated_ns, a);
-    map_to_pb(&rec->labels, &containers__container__labels_entry__descriptor, &p->n_labels, &p->labels,
-              a);
+    map_to_pb(&rec->labels, &containers__container__labels_entry__descriptor, &p->n_labels,
+              &p->labels, a);
     p->extensions = arena_alloc_array(a, rec->extensions.n, sizeof(*p->extensions));
     vec_each(x, &rec->extensions) {
-        Containers__Container__ExtensionsEntry *ent = ARENA_NEW(a, Containers__Container__ExtensionsEntry);
+        Containers__Container__ExtensionsEntry *ent =
+            ARENA_NEW(a, Containers__Container__ExtensionsEntry);
         containers__container__extensions_entry__init(ent);
         ent->key = pb_str(x->key);
         ent->value = any_to_pb(&x->val, a);
@@ -138,7 +139,7 @@ static int update(struct grpc_call *c, const void *req, struct err *e)
     return grpc_call_reply(c, &r.base, e);
 }
 
-static int delete(struct grpc_call *c, const void *req, struct err *e)
+static int delete (struct grpc_call *c, const void *req, struct err *e)
 {
     const Containers__DeleteContainerRequest *q = req;
     struct scope sc;
@@ -160,8 +161,8 @@ static const struct grpc_method methods[] = {
      &containers__create_container_response__descriptor, GRPC_UNARY, 0, create},
     {CONTAINERS, "Update", &containers__update_container_request__descriptor,
      &containers__update_container_response__descriptor, GRPC_UNARY, 0, update},
-    {CONTAINERS, "Delete", &containers__delete_container_request__descriptor, &pb__empty__descriptor,
-     GRPC_UNARY, 0, delete},
+    {CONTAINERS, "Delete", &containers__delete_container_request__descriptor,
+     &pb__empty__descriptor, GRPC_UNARY, 0, delete},
 };
 
 void service_containers_add(struct grpc_server *s)

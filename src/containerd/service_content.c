@@ -1,4 +1,5 @@
-/* Content: blobs read, listed, written with resume. A Write call is a small state machine over a content writer. */
+/* Content: blobs read, listed, written with resume. A Write call is a small state machine over a
+ * content writer. */
 #include "base/mem.h"
 #include "containerd/convert.h"
 #include "containerd/ctd.h"
@@ -104,7 +105,7 @@ static int list(struct grpc_call *c, const void *req, struct err *e)
     return rc;
 }
 
-static int delete(struct grpc_call *c, const void *req, struct err *e)
+static int delete (struct grpc_call *c, const void *req, struct err *e)
 {
     const Content__DeleteContentRequest *q = req;
     struct scope sc;
@@ -244,15 +245,16 @@ static int write_reply(struct grpc_call *c, struct content_writer *w, Content__W
     return grpc_call_send(c, &r.base, e);
 }
 
-static int write_data(struct content_writer *w, const Content__WriteContentRequest *q, struct err *e)
+static int write_data(struct content_writer *w, const Content__WriteContentRequest *q,
+                      struct err *e)
 {
     struct ingest_status s;
     char digest[72];
     content_writer_status(w, &s, digest);
     if (q->offset > 0 && q->offset != s.offset)
         return err_set(e, ERR_OUT_OF_RANGE,
-                       "write @%lld must occur at current offset %lld: out of range", (long long)q->offset,
-                       (long long)s.offset);
+                       "write @%lld must occur at current offset %lld: out of range",
+                       (long long)q->offset, (long long)s.offset);
     if (q->offset == 0 && s.offset > 0)
         TRY(content_writer_truncate(w, 0, e));
     return q->data.len > 0 ? content_write(w, q->data.data, q->data.len, e) : 0;
@@ -308,8 +310,8 @@ static const struct grpc_method methods[] = {
      GRPC_UNARY, 0, update},
     {CONTENT, "List", &content__list_content_request__descriptor,
      &content__list_content_response__descriptor, GRPC_SERVER_STREAM, 0, list},
-    {CONTENT, "Delete", &content__delete_content_request__descriptor, &pb__empty__descriptor, GRPC_UNARY,
-     0, delete},
+    {CONTENT, "Delete", &content__delete_content_request__descriptor, &pb__empty__descriptor,
+     GRPC_UNARY, 0, delete},
     {CONTENT, "Read", &content__read_content_request__descriptor,
      &content__read_content_response__descriptor, GRPC_SERVER_STREAM, 0, read_blob},
     {CONTENT, "Status", &content__status_request__descriptor, &content__status_response__descriptor,

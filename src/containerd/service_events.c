@@ -25,7 +25,8 @@ static int forward(struct grpc_call *c, const void *req, struct err *e)
     const Types__Envelope *env = q->envelope;
     if (env == NULL || *env->namespace_ == '\0')
         return err_set(e, ERR_INVALID, "envelope namespace is required: invalid argument");
-    TRY(bus_publish(bus_of(c), env->namespace_, env->topic, pb_time_ns(env->timestamp), env->event, e));
+    TRY(bus_publish(bus_of(c), env->namespace_, env->topic, pb_time_ns(env->timestamp), env->event,
+                    e));
     return grpc_call_reply_empty(c, e);
 }
 

@@ -91,12 +91,13 @@ static int update(struct grpc_call *c, const void *req, struct err *e)
     return grpc_call_reply(c, &r.base, e);
 }
 
-static int delete(struct grpc_call *c, const void *req, struct err *e)
+static int delete (struct grpc_call *c, const void *req, struct err *e)
 {
     const Images__DeleteImageRequest *q = req;
     struct scope sc;
     TRY(call_scope(c, &sc, e));
-    TRY(image_delete(store_of(c), &sc, q->name, q->target != NULL ? q->target->digest : "", q->sync, e));
+    TRY(image_delete(store_of(c), &sc, q->name, q->target != NULL ? q->target->digest : "", q->sync,
+                     e));
     return grpc_call_reply_empty(c, e);
 }
 
@@ -105,15 +106,15 @@ static int delete(struct grpc_call *c, const void *req, struct err *e)
 static const struct grpc_method methods[] = {
     {IMAGES, "Get", &images__get_image_request__descriptor, &images__get_image_response__descriptor,
      GRPC_UNARY, 0, get},
-    {IMAGES, "List", &images__list_images_request__descriptor, &images__list_images_response__descriptor,
-     GRPC_UNARY, 0, list},
+    {IMAGES, "List", &images__list_images_request__descriptor,
+     &images__list_images_response__descriptor, GRPC_UNARY, 0, list},
     {IMAGES, "Create", &images__create_image_request__descriptor,
      &images__create_image_response__descriptor, GRPC_UNARY, 0, create},
     {IMAGES, "Update", &images__update_image_request__descriptor,
      &images__update_image_response__descriptor, GRPC_UNARY, 0, update},
     /* may wait for a collection */
-    {IMAGES, "Delete", &images__delete_image_request__descriptor, &pb__empty__descriptor, GRPC_UNARY,
-     GRPC_SLOW, delete},
+    {IMAGES, "Delete", &images__delete_image_request__descriptor, &pb__empty__descriptor,
+     GRPC_UNARY, GRPC_SLOW, delete},
 };
 
 void service_images_add(struct grpc_server *s)

@@ -33,7 +33,7 @@ static int create(struct grpc_call *c, const void *req, struct err *e)
     return grpc_call_reply(c, &r.base, e);
 }
 
-static int delete(struct grpc_call *c, const void *req, struct err *e)
+static int delete (struct grpc_call *c, const void *req, struct err *e)
 {
     const Leases__DeleteRequest *q = req;
     struct scope sc;
@@ -116,12 +116,12 @@ static const struct grpc_method methods[] = {
     {LEASES, "Create", &leases__create_request__descriptor, &leases__create_response__descriptor,
      GRPC_UNARY, 0, create},
     /* may wait for a collection */
-    {LEASES, "Delete", &leases__delete_request__descriptor, &pb__empty__descriptor, GRPC_UNARY, GRPC_SLOW,
-     delete},
-    {LEASES, "List", &leases__list_request__descriptor, &leases__list_response__descriptor, GRPC_UNARY, 0,
-     list},
-    {LEASES, "AddResource", &leases__add_resource_request__descriptor, &pb__empty__descriptor, GRPC_UNARY,
-     0, add},
+    {LEASES, "Delete", &leases__delete_request__descriptor, &pb__empty__descriptor, GRPC_UNARY,
+     GRPC_SLOW, delete},
+    {LEASES, "List", &leases__list_request__descriptor, &leases__list_response__descriptor,
+     GRPC_UNARY, 0, list},
+    {LEASES, "AddResource", &leases__add_resource_request__descriptor, &pb__empty__descriptor,
+     GRPC_UNARY, 0, add},
     {LEASES, "DeleteResource", &leases__delete_resource_request__descriptor, &pb__empty__descriptor,
      GRPC_UNARY, 0, drop},
     {LEASES, "ListResources", &leases__list_resources_request__descriptor,

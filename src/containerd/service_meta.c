@@ -30,7 +30,8 @@ static struct store *store_of(struct grpc_call *c)
 static int version(struct grpc_call *c, const void *req UNUSED, struct err *e)
 {
     Version__VersionResponse r = VERSION__VERSION_RESPONSE__INIT;
-    r.version = pb_str("2.1.0+hull." HULL_VERSION); /* clients choose features by the number in front */
+    r.version =
+        pb_str("2.1.0+hull." HULL_VERSION); /* clients choose features by the number in front */
     r.revision = pb_str(HULL_VERSION);
     return grpc_call_reply(c, &r.base, e);
 }
@@ -149,11 +150,13 @@ static Namespaces__Namespace *ns_to_pb(const struct ns_info *n, struct arena *a)
     Namespaces__Namespace *p = ARENA_NEW(a, Namespaces__Namespace);
     namespaces__namespace__init(p);
     p->name = pb_str(n->name);
-    map_to_pb(&n->labels, &namespaces__namespace__labels_entry__descriptor, &p->n_labels, &p->labels, a);
+    map_to_pb(&n->labels, &namespaces__namespace__labels_entry__descriptor, &p->n_labels,
+              &p->labels, a);
     return p;
 }
 
-static int ns_from_pb(const Namespaces__Namespace *p, struct arena *a, struct ns_info *out, struct err *e)
+static int ns_from_pb(const Namespaces__Namespace *p, struct arena *a, struct ns_info *out,
+                      struct err *e)
 {
     if (p == NULL)
         return err_set(e, ERR_INVALID, "namespace is required: invalid argument");
@@ -221,8 +224,8 @@ static int namespace_delete(struct grpc_call *c, const void *req, struct err *e)
 #define NAMESPACES "containerd.services.namespaces.v1.Namespaces"
 
 static const struct grpc_method methods[] = {
-    {VERSION, "Version", &pb__empty__descriptor, &version__version_response__descriptor, GRPC_UNARY, 0,
-     version},
+    {VERSION, "Version", &pb__empty__descriptor, &version__version_response__descriptor, GRPC_UNARY,
+     0, version},
     {HEALTH, "Check", &health__health_check_request__descriptor,
      &health__health_check_response__descriptor, GRPC_UNARY, 0, check},
     {INTROSPECTION, "Plugins", &introspection__plugins_request__descriptor,
@@ -237,8 +240,8 @@ static const struct grpc_method methods[] = {
      &namespaces__create_namespace_response__descriptor, GRPC_UNARY, 0, namespace_create},
     {NAMESPACES, "Update", &namespaces__update_namespace_request__descriptor,
      &namespaces__update_namespace_response__descriptor, GRPC_UNARY, 0, namespace_update},
-    {NAMESPACES, "Delete", &namespaces__delete_namespace_request__descriptor, &pb__empty__descriptor,
-     GRPC_UNARY, 0, namespace_delete},
+    {NAMESPACES, "Delete", &namespaces__delete_namespace_request__descriptor,
+     &pb__empty__descriptor, GRPC_UNARY, 0, namespace_delete},
 };
 
 void service_meta_add(struct grpc_server *s)

@@ -169,8 +169,8 @@ static const struct grpc_method methods[] = {
      &snapshots__prepare_snapshot_response__descriptor, GRPC_UNARY, 0, prepare},
     {SNAPSHOTS, "View", &snapshots__view_snapshot_request__descriptor,
      &snapshots__view_snapshot_response__descriptor, GRPC_UNARY, 0, view},
-    {SNAPSHOTS, "Mounts", &snapshots__mounts_request__descriptor, &snapshots__mounts_response__descriptor,
-     GRPC_UNARY, 0, mounts},
+    {SNAPSHOTS, "Mounts", &snapshots__mounts_request__descriptor,
+     &snapshots__mounts_response__descriptor, GRPC_UNARY, 0, mounts},
     /* syncs and measures the snapshot's files */
     {SNAPSHOTS, "Commit", &snapshots__commit_snapshot_request__descriptor, &pb__empty__descriptor,
      GRPC_UNARY, GRPC_SLOW, commit},
@@ -183,10 +183,10 @@ static const struct grpc_method methods[] = {
     {SNAPSHOTS, "List", &snapshots__list_snapshots_request__descriptor,
      &snapshots__list_snapshots_response__descriptor, GRPC_SERVER_STREAM, 0, list},
     /* walks an active snapshot's files */
-    {SNAPSHOTS, "Usage", &snapshots__usage_request__descriptor, &snapshots__usage_response__descriptor,
-     GRPC_UNARY, GRPC_SLOW, usage},
-    {SNAPSHOTS, "Cleanup", &snapshots__cleanup_request__descriptor, &pb__empty__descriptor, GRPC_UNARY,
-     GRPC_SLOW, cleanup},
+    {SNAPSHOTS, "Usage", &snapshots__usage_request__descriptor,
+     &snapshots__usage_response__descriptor, GRPC_UNARY, GRPC_SLOW, usage},
+    {SNAPSHOTS, "Cleanup", &snapshots__cleanup_request__descriptor, &pb__empty__descriptor,
+     GRPC_UNARY, GRPC_SLOW, cleanup},
 };
 
 void service_snapshots_add(struct grpc_server *s)

@@ -1,6 +1,6 @@
 /**
- * Running containers: a shim each, started, called, adopted after a restart, cleaned up when dead. The Tasks service and
- * what it stands on.
+ * Running containers: a shim each, started, called, adopted after a restart, cleaned up when dead.
+ * The Tasks service and what it stands on.
  */
 #ifndef HULL_CONTAINERD_TASKS_H
 #define HULL_CONTAINERD_TASKS_H
@@ -10,8 +10,8 @@
 struct tasks;
 
 /**
- * Begin: adopt the shims whose bundles lie below the state directory, clean up after dead ones, and serve ttrpc's
- * Events/Forward on the daemon's ttrpc socket.
+ * Begin: adopt the shims whose bundles lie below the state directory, clean up after dead ones, and
+ * serve ttrpc's Events/Forward on the daemon's ttrpc socket.
  */
 int tasks_new(struct ctd *d, struct tasks **out, struct err *e);
 

@@ -1,4 +1,5 @@
-/** Transfer and Streaming: images pulled, imported, exported and tagged by the daemon itself, with progress to the client. */
+/** Transfer and Streaming: images pulled, imported, exported and tagged by the daemon itself, with
+ * progress to the client. */
 #ifndef HULL_CONTAINERD_TRANSFER_H
 #define HULL_CONTAINERD_TRANSFER_H
 
