@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proto/event.pb-c.h"
-#include "shim/rootfs.h"
+#include "shim/bundle_mounts.h"
 
 int container_find(struct shim *s, const char *id, struct container **out, struct err *e)
 {
@@ -80,7 +80,7 @@ void container_free(struct container *c)
     process_free_members(&c->init);
     loop_del(c->hold);
     oom_free(c->oom);
-    if (c->has_rootfs && rootfs_unmount(c->bundle, &e) < 0)
+    if (c->has_rootfs && bundle_unmount(c->bundle, &e) < 0)
         log_warn("rootfs not unmounted", "container", c->id, "error", e.msg, NULL);
     arena_free(c->arena);
 }

@@ -13,7 +13,7 @@
 #include "shim/container.h"
 #include "shim/metrics.h"
 #include "shim/options.h"
-#include "shim/rootfs.h"
+#include "shim/bundle_mounts.h"
 
 #define SPEC_MAX ((size_t)4 << 20)
 #define IDS_MAX 128
@@ -169,7 +169,7 @@ static int prepare(struct container *c, const Shim__CreateTaskRequest *rq, struc
 {
     TRY(options_apply(c, rq->options, e));
     TRY(options_read_spec(c, e));
-    TRY(rootfs_mount(c->bundle, rq->rootfs, rq->n_rootfs, e));
+    TRY(bundle_mount(c->bundle, rq->rootfs, rq->n_rootfs, e));
     c->has_rootfs = rq->n_rootfs > 0;
     return open_io(&c->init, e);
 }

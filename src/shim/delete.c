@@ -10,7 +10,7 @@
 #include "rpc/pb.h"
 #include "shim/flags.h"
 #include "shim/options.h"
-#include "shim/rootfs.h"
+#include "shim/bundle_mounts.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 
@@ -38,7 +38,7 @@ int action_delete(const struct flags *f, struct err *e)
                  NULL);
     else if (oci.ops->delete_now(&oci, &why) < 0)
         log_warn("the runtime could not delete the container", "id", f->id, "error", why.msg, NULL);
-    if (rootfs_unmount(bundle, &why) < 0)
+    if (bundle_unmount(bundle, &why) < 0)
         log_warn("rootfs not unmounted", "id", f->id, "error", why.msg, NULL);
     Shim__DeleteResponse resp = SHIM__DELETE_RESPONSE__INIT;
     resp.pid = read_pid(bundle);

@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "proto/event.pb-c.h"
 #include "shim/container.h"
-#include "shim/rootfs.h"
+#include "shim/bundle_mounts.h"
 
 #define DRAIN_MS 2000 /* Delete waits so long for the streams' end */
 #define HOLD_MS 2000  /* the first process's exit waits so long for those of the others */
@@ -235,7 +235,7 @@ static void finish_delete(struct process *p)
         reply_deleted(p);
         return;
     }
-    if (c->has_rootfs && rootfs_unmount(c->bundle, &e) < 0)
+    if (c->has_rootfs && bundle_unmount(c->bundle, &e) < 0)
         log_warn("rootfs not unmounted", "container", c->id, "error", e.msg, NULL);
     c->has_rootfs = false;
     reaper_run(c->shim->reaper); /* a container that was never started has been killed just now */

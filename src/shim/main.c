@@ -5,7 +5,7 @@
  */
 #include <signal.h>
 
-#include "base/log.h"
+#include "runtime/runtime.h"
 #include "shim/flags.h"
 
 struct flag {
@@ -89,6 +89,8 @@ int main(int argc, char **argv)
     }
     if (r == 0 && f.info)
         r = err_set(&e, ERR_UNIMPLEMENTED, "-info is not supported");
+    if (r == 0 && f.action == NULL)
+        r = hullrun_seal_self(argv, &e); /* the daemon clones containers from itself */
     if (r == 0)
         r = f.action == NULL                 ? action_serve(&f, &e)
             : strcmp(f.action, "start") == 0 ? action_start(&f, &e)

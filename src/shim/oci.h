@@ -53,7 +53,8 @@ struct oci_ops {
     int (*delete_now)(const struct oci *o, struct err *e);
 };
 
-extern const struct oci_ops oci_runc; /* runc's command line */
+extern const struct oci_ops oci_runc;   /* the command line of runc */
+extern const struct oci_ops oci_native; /* libhullrun */
 
 /** The operations for a program: ours when it is hull-runc, else its command line. */
 const struct oci_ops *oci_ops_for(const char *binary);

@@ -1,14 +1,14 @@
 /** The mounts that containerd sends for a container's root file system, put onto BUNDLE/rootfs. */
-#ifndef HULL_SHIM_ROOTFS_H
-#define HULL_SHIM_ROOTFS_H
+#ifndef HULL_SHIM_BUNDLE_MOUNTS_H
+#define HULL_SHIM_BUNDLE_MOUNTS_H
 
 #include "base/err.h"
 #include "proto/types.pb-c.h"
 
 /** Mount all in order. On failure none stays. No mounts is fine. */
-int rootfs_mount(const char *bundle, Types__Mount *const *mounts, size_t n, struct err *e);
+int bundle_mount(const char *bundle, Types__Mount *const *mounts, size_t n, struct err *e);
 
 /** Unmount all that lies on BUNDLE/rootfs. Nothing there is fine. */
-int rootfs_unmount(const char *bundle, struct err *e);
+int bundle_unmount(const char *bundle, struct err *e);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Mounting root file systems: see rootfs.h. Option words become flags by one table; all others are
- * the file system's. A long list of overlay layers does not fit the kernel's page: then their
- * common folder becomes the working directory and the names are relative to it.
+ * Mounting root file systems: see bundle_mounts.h. Option words become flags by one table; all
+ * others are the file system's. A long list of overlay layers does not fit the kernel's page: then
+ * their common folder becomes the working directory and the names are relative to it.
  */
-#include "shim/rootfs.h"
+#include "shim/bundle_mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -157,7 +157,7 @@ static int mount_one(const Types__Mount *m, const char *target, struct err *e)
     return 0;
 }
 
-int rootfs_mount(const char *bundle, Types__Mount *const *mounts, size_t n, struct err *e)
+int bundle_mount(const char *bundle, Types__Mount *const *mounts, size_t n, struct err *e)
 {
     if (n == 0)
         return 0;
@@ -178,13 +178,13 @@ int rootfs_mount(const char *bundle, Types__Mount *const *mounts, size_t n, stru
                 continue;
         }
         struct err ignored = {0};
-        (void)rootfs_unmount(bundle, &ignored); /* the first error is the one to tell */
+        (void)bundle_unmount(bundle, &ignored); /* the first error is the one to tell */
         return -1;
     }
     return 0;
 }
 
-int rootfs_unmount(const char *bundle, struct err *e)
+int bundle_unmount(const char *bundle, struct err *e)
 {
     auto_free char *rootfs = mem_printf("%s/rootfs", bundle);
     for (int i = 0; i <= MOUNTS_MAX; i++) {
