@@ -59,6 +59,7 @@ struct net {
 
     pthread_mutex_t rules_lock; /* one change of the packet filter at a time */
     struct nft *nft;            /* NULL: no rules are wanted */
+    int64_t foreign_checked_ns; /* guarded by rules_lock */
 
     /* set by net_open, then only read */
     struct arena *arena;
@@ -134,6 +135,14 @@ int firewall_ports(struct net *n, const char *verb, const struct rule_port *port
 void firewall_close(struct net *n, bool remove);
 /** Let the kernel forward packets, unless --ip-forward=false. */
 int firewall_forward(struct net *n, bool ipv6, struct err *e);
+
+/* ---- firewalls of others: foreign.c ---- */
+
+/** Let our bridges pass a FORWARD chain whose policy is drop. rewrite: our bridges have changed;
+ * else a quick look now and then. */
+void foreign_pass(struct net *n, bool rewrite);
+/** Take our jump and chain out again. */
+void foreign_remove(struct net *n);
 
 /* ---- ports of sandboxes: publish.c ---- */
 

@@ -429,6 +429,7 @@ int net_open(const struct net_opts *o, const struct net_network *saved, size_t n
         net_close(n);
         return err_wrap(e, "failed to start networking");
     }
+    foreign_pass(n, true);
     *out = n;
     return 0;
 }
@@ -477,6 +478,7 @@ void net_teardown(struct net *n)
             log_warn("bridge stays", "error", e.msg, NULL);
     }
     if (n->sandboxes.n == 0) {
+        foreign_remove(n);
         firewall_close(n, true);
         (void)unlink(n->portd_socket); /* its owner ends with its last port */
         (void)rmdir(n->netns_dir);

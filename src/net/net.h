@@ -116,6 +116,12 @@ void net_attached(struct net *n, const char *network_id, struct arena *a, struct
  * In arena. */
 const char *net_host_gateway(struct net *n, struct arena *a);
 
+/**
+ * With foreign_respect: the chain of another firewall that drops forwarded packets, "ip filter
+ * FORWARD", for `info`; "" when there is none. In arena.
+ */
+const char *net_forward_blocker(struct net *n, struct arena *a);
+
 /** Join this network; addresses "" are chosen by us. Borrowed. */
 struct net_join {
     const char *network; /* name or id */

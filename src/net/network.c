@@ -417,6 +417,7 @@ int net_create(struct net *n, const struct net_create *rq, struct arena *a, stru
         drop(n, w);
         return -1;
     }
+    foreign_pass(n, true);
     set_ready(n, w);
     *out = doc;
     return 0;
@@ -471,6 +472,7 @@ int net_remove(struct net *n, const char *name, struct err *e)
         set_ready(n, w);
         return err_wrap(e, "error while removing network");
     }
+    foreign_pass(n, true);
     drop(n, w);
     return 0;
 }

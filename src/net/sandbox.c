@@ -398,6 +398,7 @@ int net_sandbox_open(struct net *n, const struct net_sandbox_rq *rq, struct aren
         sandbox_free(sb);
         return -1;
     }
+    foreign_pass(n, false);
     pthread_mutex_lock(&n->lock);
     json_copy(&net_sandbox_json, out, &sb->doc, a);
     pthread_mutex_unlock(&n->lock);

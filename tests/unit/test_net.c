@@ -696,6 +696,63 @@ static void test_none_and_host(void **state)
     assert_ok(net_sandbox_close(net, host.id, &e));
 }
 
+/* dockerd and ufw set the policy of FORWARD to drop: one jump lets ours pass, and goes with us. */
+static void foreign_firewall(const char *place)
+{
+    static const struct net_publish ports[] = {{"80/tcp", "", "8080"}};
+    auto_buf struct buf list = BUF_MAX(1 << 20);
+    struct net_create rq = {.name = "two", .driver = ""};
+    struct net_network doc;
+    struct net_sandbox web;
+    struct nft *nft;
+    int server, out;
+
+    assert_ok(nft_open(&nft, &e));
+    assert_ok(nft_run(
+        nft,
+        "add table ip filter\n"
+        "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }\n"
+        "add table ip6 filter\n"
+        "add chain ip6 filter FORWARD { type filter hook forward priority 0; policy drop; }\n",
+        &e));
+    if (strcmp(place, "FORWARD") != 0)
+        assert_ok(nft_run(
+            nft, "add chain ip filter DOCKER-USER\nadd rule ip filter FORWARD jump DOCKER-USER",
+            &e));
+    assert_ok(net_create(net, &rq, arena, &doc, &e)); /* a change of networks looks at once */
+    web = make("web", "two", ports, 1);
+    server = sock_in(web.key, "0.0.0.0", 80, SOCK_STREAM, true);
+    out = sock_in("outside", "0.0.0.0", 80, SOCK_STREAM, true);
+    expect_reach(server, "outside", "198.18.0.1", 8080, "198.18.0.2");
+    expect_reach(out, web.key, "198.18.0.2", 80, "198.18.0.1");
+    auto_free char *query = mem_printf("list chain ip filter %s", place);
+    assert_ok(nft_query(nft, query, &list, &e));
+    assert_non_null(strstr(buf_cstr(&list), "jump HULL-FORWARD"));
+    assert_ok(net_sandbox_close(net, web.id, &e));
+    assert_ok(net_remove(net, "two", &e));
+    net_teardown(net);
+    buf_reset(&list);
+    assert_ok(nft_query(nft, "list ruleset", &list, &e));
+    assert_null(strstr(buf_cstr(&list), "HULL"));
+    assert_non_null(strstr(buf_cstr(&list), "policy drop"));
+    assert_ok(nft_run(nft, "delete table ip filter\ndelete table ip6 filter", &e));
+    nft_close(nft);
+    fd_close(server);
+    fd_close(out);
+}
+
+static void test_foreign_forward(void **state)
+{
+    NEED_KERNEL();
+    foreign_firewall("FORWARD");
+}
+
+static void test_foreign_docker_user(void **state)
+{
+    NEED_KERNEL();
+    foreign_firewall("DOCKER-USER");
+}
+
 /* How long the usual things take; printed, and held to limits that only a lock or a wait in the
  * wrong place would break. */
 static void test_speed(void **state)
@@ -731,6 +788,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_create_refusals, begin, end),
         cmocka_unit_test_setup_teardown(test_connect_and_disconnect, begin, end),
         cmocka_unit_test_setup_teardown(test_none_and_host, begin, end),
+        cmocka_unit_test_setup_teardown(test_foreign_forward, begin, end),
+        cmocka_unit_test_setup_teardown(test_foreign_docker_user, begin, end),
         cmocka_unit_test_setup_teardown(test_speed, begin, end),
     };
     int r;
