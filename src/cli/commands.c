@@ -21,3 +21,8 @@ const struct command *const commands[] = {
 #undef X
 };
 const size_t n_commands = ARRAY_LEN(commands);
+
+bool call_given(const struct call *c, const char *flag)
+{
+    return strv_has(&c->given, flag);
+}

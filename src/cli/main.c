@@ -104,11 +104,6 @@ static void print_command_help(const struct command *cmd)
     }
 }
 
-bool call_given(const struct call *c, const char *flag)
-{
-    return strv_has(&c->given, flag);
-}
-
 /* How many of the words are this name ("container run"): its length in words, or 0. */
 static int name_matches(struct str name, int argc, char **argv)
 {
