@@ -175,7 +175,7 @@ static bool serve_one(struct http_conn *c)
     buf_done(&head);
     if (!ok) {
         refuse_head(c, &e);
-    } else if (!http_server_busy(c->server, c, true)) {
+    } else if (!http_server_set_state(c->server, c, CONN_BUSY)) {
         err_set(&e, ERR_UNAVAILABLE, "the daemon is stopping");
         c->keep = false;
         (void)http_req_error(rq, &e); /* the client may have gone: nothing to add */
@@ -188,20 +188,20 @@ static bool serve_one(struct http_conn *c)
             linger(c);
     }
     forget_request(c);
-    return ok && http_server_busy(c->server, c, false);
+    return ok && http_server_set_state(c->server, c, CONN_IDLE);
 }
 
 static bool open_stream(struct http_conn *c)
 {
     struct err e;
-    if (c->wrap == NULL) {
-        c->s = stream_of_socket(c->fd);
-        return true;
-    }
+    struct stream *s = NULL;
+    if (c->wrap == NULL)
+        return http_server_set_stream(c->server, c, stream_of_socket(c->fd));
     int64_t deadline = head_deadline(c);
     /* the wrapper owns what it is given, and the list needs c->fd until the end */
     int fd = fd_dup(c->fd);
-    return fd >= 0 && c->wrap->server(c->wrap, fd, deadline, &c->s, &e) == 0;
+    return fd >= 0 && c->wrap->server(c->wrap, fd, deadline, &s, &e) == 0 &&
+           http_server_set_stream(c->server, c, s);
 }
 
 void *http_conn_main(void *arg)

@@ -12,14 +12,20 @@
 #define HTTP_DRAIN_MAX (256u << 10) /* unread body that is skipped to keep a connection */
 #define HTTP_OUT_MAX (32u << 10)    /* a chunk */
 
+enum http_conn_state {
+    CONN_IDLE,
+    CONN_BUSY,     /* a request is in work */
+    CONN_HIJACKED, /* raw bytes: no request that could be brought to its end */
+};
+
 struct http_conn {
     struct http_server *server;
-    struct list link; /* guarded by the server's lock, as is busy */
-    bool busy;        /* a request is in work */
-    int fd;           /* of the stream; open as long as the connection is in the list */
+    struct list link; /* guarded by the server's lock, as are state and s for other threads */
+    enum http_conn_state state;
+    int fd; /* of the stream; open as long as the connection is in the list */
     struct stream_wrap *wrap;
-    struct stream *s;
-    bool local; /* unix socket */
+    struct stream *s; /* NULL until hands are shaken */
+    bool local;       /* unix socket */
 
     /* the request in work */
     struct http_req *rq;
@@ -45,8 +51,14 @@ void *http_conn_main(void *c);
 /** The server's options. */
 const struct http_server_opts *http_server_options(const struct http_server *s);
 
-/** A request begins (true) or ends; false when the server is stopping. */
-bool http_server_busy(struct http_server *s, struct http_conn *c, bool busy);
+/** Say what the connection does now; false when the server is stopping. */
+bool http_server_set_state(struct http_server *s, struct http_conn *c, enum http_conn_state state);
+
+/** Make the stream known to the server; false when it is stopping. */
+bool http_server_set_stream(struct http_server *s, struct http_conn *c, struct stream *stream);
+
+/** An eventfd that is readable once the server stops: what waits for a client ends then too. */
+int http_server_stop_fd(const struct http_server *s);
 
 /** Take c out of the list; the server may be gone afterwards. */
 void http_server_leave(struct http_server *s, struct http_conn *c);

@@ -266,6 +266,8 @@ int http_req_hijack(struct http_req *rq, const struct http_hijack *h, struct str
     if (c->started)
         return err_set(e, ERR_INTERNAL, "the answer has begun already");
     c->started = c->hijacked = true;
+    if (!http_server_set_state(c->server, c, CONN_HIJACKED))
+        return err_set(e, ERR_UNAVAILABLE, "the daemon is stopping");
     buf_adds(w, upgrade ? "HTTP/1.1 101 UPGRADED\r\n" : "HTTP/1.1 200 OK\r\n");
     if (type != NULL)
         buf_printf(w, "Content-Type: %s\r\n", type);

@@ -124,8 +124,9 @@ int http_req_gone_fd(struct http_req *rq)
     if (c->gone_fd >= 0)
         return c->gone_fd;
     auto_fd int fd = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event ev = {.events = EPOLLRDHUP};
-    if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, c->fd, &ev) < 0)
+    struct epoll_event hangup = {.events = EPOLLRDHUP}, stop = {.events = EPOLLIN};
+    if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, c->fd, &hangup) < 0 ||
+        epoll_ctl(fd, EPOLL_CTL_ADD, http_server_stop_fd(c->server), &stop) < 0)
         return -1;
     c->gone_fd = take_fd(&fd);
     return c->gone_fd;
@@ -139,12 +140,14 @@ int http_req_wait(struct http_req *rq, int fd, int timeout_ms, struct err *e)
         if (timeout_ms >= 0)
             ms = (int)MAX(0, (end - time_mono_ns() + NS_PER_MS - 1) / NS_PER_MS);
         struct pollfd p[] = {{.fd = fd, .events = POLLIN},
-                             {.fd = rq->conn->fd, .events = POLLRDHUP}};
-        int r = poll(p, 2, ms);
+                             {.fd = rq->conn->fd, .events = POLLRDHUP},
+                             {.fd = http_server_stop_fd(rq->conn->server), .events = POLLIN}};
+        int r = poll(p, 3, ms);
         if (r < 0 && errno != EINTR)
             return err_sys(e, "poll");
-        if (r > 0 && p[1].revents != 0)
-            return err_set(e, ERR_CANCELLED, "the client is gone");
+        if (r > 0 && (p[1].revents != 0 || p[2].revents != 0))
+            return err_set(e, ERR_CANCELLED,
+                           p[1].revents != 0 ? "the client is gone" : "the daemon is stopping");
         if (r > 0)
             return 1;
         if (r == 0)

@@ -13,14 +13,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "rpc/http_conn.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 #define MAX_CONNS 4096
 #define BACKLOG 1024
@@ -36,7 +35,7 @@ struct listener {
 struct http_server {
     struct http_server_opts opts;
     VEC(struct listener) listeners;
-    int stop_fd; /* eventfd: the accepting thread ends */
+    int stop_fd; /* eventfd: the accepting thread ends, and so do requests that only wait */
     pthread_t acceptor;
     bool accepting;
     pthread_mutex_t lock;
@@ -52,7 +51,7 @@ struct http_server *http_server_new(const struct http_server_opts *o)
     s->opts = *o;
     if (s->opts.max_conns == 0)
         s->opts.max_conns = MAX_CONNS;
-    s->stop_fd = -1;
+    s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* -1 is seen by http_server_start */
     list_init(&s->conns);
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_t attr;
@@ -80,46 +79,13 @@ void http_server_listen_fd(struct http_server *s, int fd, struct stream_wrap *tl
     add_listener(s, fd, tls, NULL);
 }
 
-/* A socket file of a server that is gone may be replaced. */
-static int remove_stale(const struct sockaddr_un *a, struct err *e)
-{
-    struct stat st;
-    if (lstat(a->sun_path, &st) < 0)
-        return errno == ENOENT ? 0 : err_sys(e, "stat %s", a->sun_path);
-    if (!S_ISSOCK(st.st_mode))
-        return err_set(e, ERR_EXISTS, "%s exists and is not a socket", a->sun_path);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_sys(e, "socket");
-    if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN)
-        return err_set(e, ERR_EXISTS, "another process listens on %s", a->sun_path);
-    if (unlink(a->sun_path) < 0 && errno != ENOENT)
-        return err_sys(e, "remove %s", a->sun_path);
-    return 0;
-}
-
 int http_server_listen_unix(struct http_server *s, const char *path, mode_t mode, gid_t gid,
                             struct err *e)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(a.sun_path))
-        return err_set(e, ERR_INVALID, "socket path %s is longer than %zu bytes", path,
-                       sizeof(a.sun_path) - 1);
-    memcpy(a.sun_path, path, strlen(path));
-    TRY(remove_stale(&a, e));
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = sock_listen(path, mode, gid, e);
     if (fd < 0)
-        return err_sys(e, "socket");
-    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-        return err_sys(e, "listen on %s", a.sun_path);
-    /* Nobody can connect before listen(), so that mode and owner are in force from the start. */
-    if (chown(a.sun_path, (uid_t)-1, gid) < 0 || chmod(a.sun_path, mode) < 0 ||
-        listen(fd, BACKLOG) < 0) {
-        err_sys(e, "listen on %s", a.sun_path);
-        (void)unlink(a.sun_path);
         return -1;
-    }
-    add_listener(s, take_fd(&fd), NULL, a.sun_path);
+    add_listener(s, fd, NULL, path);
     return 0;
 }
 
@@ -210,10 +176,24 @@ void http_server_leave(struct http_server *s, struct http_conn *c)
     pthread_mutex_unlock(&s->lock);
 }
 
-bool http_server_busy(struct http_server *s, struct http_conn *c, bool busy)
+int http_server_stop_fd(const struct http_server *s)
+{
+    return s->stop_fd;
+}
+
+bool http_server_set_stream(struct http_server *s, struct http_conn *c, struct stream *stream)
 {
     pthread_mutex_lock(&s->lock);
-    c->busy = busy;
+    c->s = stream;
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    return !stopping;
+}
+
+bool http_server_set_state(struct http_server *s, struct http_conn *c, enum http_conn_state state)
+{
+    pthread_mutex_lock(&s->lock);
+    c->state = state;
     bool stopping = s->stopping;
     pthread_mutex_unlock(&s->lock);
     return !stopping;
@@ -309,9 +289,8 @@ static void *accept_main(void *arg)
 
 int http_server_start(struct http_server *s, struct err *e)
 {
-    s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->stop_fd < 0)
-        return err_sys(e, "eventfd");
+        return err_set(e, ERR_EXHAUSTED, "no descriptor is left");
     int no = start_thread(&s->acceptor, false, accept_main, s);
     if (no != 0)
         return err_neg(e, -no, "create a thread");
@@ -331,9 +310,9 @@ unsigned http_server_conns(struct http_server *s)
 
 static void stop_accepting(struct http_server *s)
 {
+    uint64_t one = 1;
+    (void)fd_write_all(s->stop_fd, &one, sizeof(one)); /* an eventfd takes it */
     if (s->accepting) {
-        uint64_t one = 1;
-        (void)fd_write_all(s->stop_fd, &one, sizeof(one)); /* an eventfd takes it */
         pthread_join(s->acceptor, NULL);
         s->accepting = false;
     }
@@ -346,13 +325,17 @@ static void stop_accepting(struct http_server *s)
     vec_done(&s->listeners);
 }
 
-/* Wake connections: the idle ones, or all. With the lock held. */
+/* Cut connections: all but those with a request in work, or all. With the lock held. */
 static void shut_conns(struct http_server *s, bool busy_too)
 {
     list_each(l, &s->conns) {
         struct http_conn *c = CONTAINER_OF(l, struct http_conn, link);
-        if (busy_too || !c->busy)
-            (void)shutdown(c->fd, SHUT_RDWR);
+        if (!busy_too && c->state == CONN_BUSY)
+            continue;
+        if (c->s != NULL)
+            stream_abort(c->s);
+        else
+            (void)shutdown(c->fd, SHUT_RDWR); /* still shaking hands */
     }
 }
 

@@ -84,8 +84,9 @@ int http_server_start(struct http_server *s, struct err *e);
 unsigned http_server_conns(struct http_server *s);
 
 /**
- * Stop: no new connections, idle ones close, requests in work get grace_ms to end, then their
- * connections are cut. Returns when all threads are gone; unix sockets are unlinked.
+ * Stop: no new connections; idle and hijacked ones are cut, what waits in http_req_wait or on
+ * http_req_gone_fd is cancelled, other requests get grace_ms to end before they are cut. Returns
+ * when all threads are gone; unix sockets are unlinked.
  */
 void http_server_stop(struct http_server *s, int grace_ms);
 
@@ -119,7 +120,8 @@ bool http_req_is_local(const struct http_req *rq);
 bool http_req_is_tls(const struct http_req *rq);
 
 /** A descriptor that polls readable once the client has gone, for functions that take a cancel fd.
- * Borrowed; -1 when the kernel gives none. A client that only ends its direction counts as gone. */
+ * Borrowed; -1 when the kernel gives none. A client that only ends its direction counts as gone. It
+ * is readable as well once the server stops. */
 int http_req_gone_fd(struct http_req *rq);
 
 /** Wait until fd is readable: 1, 0 after timeout_ms (-1: for ever), or -1 CANCELLED when the client

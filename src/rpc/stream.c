@@ -151,8 +151,12 @@ struct stream *stream_of_fds(int rfd, int wfd)
 
 ssize_t stream_try_read(struct stream *s, void *p, size_t n, struct err *e)
 {
-    if (s->ahead.n == 0)
-        return s->ops->try_read(s, p, n, e);
+    if (s->ahead.n == 0) {
+        ssize_t got = s->ops->try_read(s, p, n, e);
+        if (got == 0 && atomic_load(&s->aborted))
+            return err_set(e, ERR_UNAVAILABLE, "the connection was aborted");
+        return got;
+    }
     n = MIN(n, s->ahead.n);
     memcpy(p, s->ahead.p, n);
     buf_consume(&s->ahead, n);
@@ -279,6 +283,7 @@ void stream_set_deadline(struct stream *s, int64_t mono_ns)
 
 void stream_abort(struct stream *s)
 {
+    atomic_store(&s->aborted, true);
     (void)shutdown(s->rfd, SHUT_RDWR); /* a descriptor that is no socket stays as it is */
 }
 

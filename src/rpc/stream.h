@@ -8,6 +8,7 @@
 #ifndef HULL_RPC_STREAM_H
 #define HULL_RPC_STREAM_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -35,7 +36,8 @@ struct stream {
     int rfd, wfd;         /* what to poll; the same for a socket */
     short want_r, want_w; /* poll events that end a STREAM_AGAIN of try_read, of try_write */
     struct buf ahead;     /* bytes given back, read before any others */
-    int64_t deadline_ns;  /* monotonic; 0: none */
+    atomic_bool aborted;
+    int64_t deadline_ns; /* monotonic; 0: none */
 };
 
 /** A stream over a connected socket of any family, which it then owns. Never NULL. */
@@ -109,8 +111,8 @@ void stream_unread(struct stream *s, const void *p, size_t n);
  */
 void stream_set_deadline(struct stream *s, int64_t mono_ns);
 
-/** From another thread, for sockets: reads end and writes fail from now on. The stream stays open.
- */
+/** From another thread, for sockets: reads and writes fail from now on (no clean end: the peer
+ * did not say that it is done). The stream stays open. */
 void stream_abort(struct stream *s);
 
 /** Close and free. NULL is fine. */

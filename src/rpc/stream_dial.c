@@ -4,34 +4,22 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "base/time.h"
 #include "rpc/stream.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 #define DIAL_TIMEOUT_MS 30000
 
 int stream_dial_unix(const char *path, struct stream **out, struct err *e)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(a.sun_path))
-        return err_set(e, ERR_INVALID, "socket path %s is longer than %zu bytes", path,
-                       sizeof(a.sun_path) - 1);
-    memcpy(a.sun_path, path, strlen(path));
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_sys(e, "socket");
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-        int no = errno;
-        err_sys(e, "dial unix %s", path);
-        e->kind = no == ENOENT         ? ERR_NOT_FOUND
-                  : no == ECONNREFUSED ? ERR_UNAVAILABLE
-                  : no == EACCES       ? ERR_FORBIDDEN
-                                       : ERR_INTERNAL;
+    int fd = sock_dial(path, DIAL_TIMEOUT_MS, e);
+    if (fd < 0) {
+        e->kind = e->sys == ENOENT ? ERR_NOT_FOUND : e->sys == EACCES ? ERR_FORBIDDEN : e->kind;
         return -1;
     }
-    *out = stream_of_socket(take_fd(&fd));
+    *out = stream_of_socket(fd);
     return 0;
 }
 

@@ -9,7 +9,7 @@
 
 #include "sys/fd.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024
 
 static int address(const char *path, struct sockaddr_un *out, struct err *e)
 {

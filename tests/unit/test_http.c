@@ -153,7 +153,9 @@ static void post_attach(struct http_req *rq)
         return;
     for (;;) { /* echo, and a farewell after the client's half-close */
         ssize_t n = stream_read(s, part, sizeof(part), &e);
-        if (n <= 0)
+        if (n < 0)
+            return;
+        if (n == 0)
             break;
         if (stream_write(s, part, (size_t)n, &e) < 0)
             return;
@@ -193,6 +195,14 @@ static void get_peer(struct http_req *rq)
     http_req_reply(rq, 200, "text/plain", text, (size_t)n);
 }
 
+/* A request that runs to its end whatever happens to client and server. */
+static void post_work(struct http_req *rq)
+{
+    signal_fd(entered_fd);
+    (void)await_fd(release_fd);
+    http_req_reply(rq, 200, "text/plain", "done\n", 5);
+}
+
 static void silent(struct http_req *rq)
 {
     (void)rq;
@@ -218,6 +228,7 @@ static const struct {
     {"POST", "/attach", post_attach},
     {"POST", "/attach-missing", post_attach_missing},
     {"POST", "/wait", post_wait},
+    {"POST", "/work", post_work},
     {"GET", "/peer", get_peer},
     {"GET", "/silent", silent},
     {"GET", "/a b/c", get_hello},
@@ -538,22 +549,32 @@ static void *stop_main(void *arg)
     return NULL;
 }
 
-static void stopping_lets_requests_finish_and_idle_clients_go(void **state)
+static void stopping_lets_work_finish_and_ends_what_waits(void **state)
 {
     (void)state;
     struct err e = {0};
-    auto_stream struct stream *idle = connect_raw(), *busy = connect_raw();
+    auto_stream struct stream *idle = connect_raw(), *busy = connect_raw(), *waits = connect_raw(),
+                              *raw = connect_raw();
     auto_buf struct buf got = BUF_MAX(1 << 16), rest = BUF_MAX(1 << 16);
+    char byte;
     assert_ok(stream_write(idle, "GET /hello HTTP/1.1\r\n" HOST "\r\n", 37, &e));
     read_until(idle, "hello", &rest);
-    assert_ok(stream_write(busy, "POST /wait HTTP/1.1\r\n" HOST "\r\n", 37, &e));
+    buf_reset(&rest);
+    assert_ok(stream_write(raw, "POST /attach HTTP/1.1\r\n" HOST "\r\n", 39, &e));
+    read_until(raw, "\r\n\r\n", &rest);
+    assert_ok(stream_write(waits, "POST /wait HTTP/1.1\r\n" HOST "\r\n", 37, &e));
+    assert_true(await_fd(entered_fd));
+    assert_ok(stream_write(busy, "POST /work HTTP/1.1\r\n" HOST "\r\n", 37, &e));
     assert_true(await_fd(entered_fd));
     pthread_t t;
     assert_int_equal(pthread_create(&t, NULL, stop_main, NULL), 0);
-    read_until(idle, NULL, &rest); /* closed while the other is in work */
+    read_until(idle, NULL, &rest); /* closed while another is in work, as are the next two */
+    read_until(waits, NULL, &rest);
+    assert_int_equal(stream_read(raw, &byte, 1, &e),
+                     0); /* without the farewell: it was no half-close */
     signal_fd(release_fd);
     read_until(busy, NULL, &got);
-    assert_non_null(strstr(got.p, "done\n\r\n0\r\n\r\n"));
+    assert_non_null(strstr(got.p, "\r\n\r\ndone\n"));
     pthread_join(t, NULL);
     assert_int_equal(access(path, F_OK), -1);
 }
@@ -913,7 +934,7 @@ int main(void)
         WITH_SERVER(heads_flush_before_the_body_is_known),
         IMPATIENT(a_slow_client_costs_only_its_own_time),
         IMPATIENT(too_many_connections_are_told_so),
-        WITH_SERVER(stopping_lets_requests_finish_and_idle_clients_go),
+        WITH_SERVER(stopping_lets_work_finish_and_ends_what_waits),
         cmocka_unit_test(unix_sockets_have_their_mode_and_owner),
         WITH_SERVER(peers_are_known),
         WITH_SERVER(the_client_reads_documents_and_errors),
