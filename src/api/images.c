@@ -1,0 +1,128 @@
+/* Images: in and out of the store, and what is in it. */
+#include "engine/images.h"
+
+#include "api/route.h"
+
+/* A stream that wrote nothing still owes an answer. */
+static int end_stream(struct req *rq)
+{
+    return rq->streaming ? 0 : req_status(rq, 200);
+}
+
+HANDLER(get_images)
+{
+    auto_buf struct buf b = REQ_DOC;
+    struct image_list_opts o = {
+        .all = req_flag(rq, "all"),
+        .digests = req_flag(rq, "digests"),
+        .shared_size = rq->version >= 42 && req_flag(rq, "shared-size"),
+        .filters = req_query(rq, "filters"),
+        .api = rq->version,
+    };
+    TRY(image_list(rq->engine, &o, &b, e));
+    return req_reply(rq, 200, &b);
+}
+
+static const char *platform(const struct req *rq)
+{
+    return rq->version >= 32 ? req_query(rq, "platform") : NULL;
+}
+
+static int import(struct req *rq, const char *from, const struct sink *sink, struct err *e)
+{
+    struct strv changes = req_query_all(rq, "changes");
+    struct import_opts o = {
+        .repo = req_query(rq, "repo"),
+        .tag = req_query(rq, "tag"),
+        .message = req_query(rq, "message"),
+        .platform = platform(rq),
+        .changes = &changes,
+        .cancel_fd = req_cancel_fd(rq),
+    };
+    if (strcmp(from, "-") != 0)
+        return err_set(e, ERR_UNIMPLEMENTED,
+                       "importing from a URL is not supported: send the archive in the request");
+    return image_import(rq->engine, &o, &(struct source_stream){req_body_read, rq}, sink, e);
+}
+
+HANDLER(post_image_create)
+{
+    const char *image = req_query(rq, "fromImage"), *src = req_query(rq, "fromSrc");
+    struct sink sink = req_sink_now(rq, "application/json");
+    struct pull_opts o = {
+        .from_image = image,
+        .tag = req_query(rq, "tag"),
+        .platform = platform(rq),
+        .auth = http_req_head(rq->http, "X-Registry-Auth"),
+        .api = rq->version,
+        .cancel_fd = req_cancel_fd(rq),
+    };
+    if (image != NULL && image[0] != '\0')
+        TRY(image_pull(rq->engine, &o, &sink, e));
+    else
+        TRY(import(rq, src == NULL ? "" : src, &sink, e));
+    return end_stream(rq);
+}
+
+HANDLER(post_image_load)
+{
+    struct sink sink = req_sink_now(rq, "application/json");
+    TRY(image_load(rq->engine, req_flag_or(rq, "quiet", true),
+                   &(struct source_stream){req_body_read, rq}, &sink, req_cancel_fd(rq), e));
+    return end_stream(rq);
+}
+
+static int save(struct req *rq, const struct strv *names, struct err *e)
+{
+    struct sink sink = req_sink(rq, "application/x-tar");
+    return image_save(rq->engine, names, &sink, req_cancel_fd(rq), e);
+}
+
+HANDLER(get_image_save)
+{
+    struct strv names = {0};
+    vec_push_in(rq->arena, &names, arena_strdup(rq->arena, rq->vars[0]));
+    return save(rq, &names, e);
+}
+
+HANDLER(get_images_save)
+{
+    struct strv names = req_query_all(rq, "names");
+    return save(rq, &names, e);
+}
+
+HANDLER(get_image)
+{
+    auto_buf struct buf b = REQ_DOC;
+    TRY(image_inspect(rq->engine, rq->vars[0], rq->version, &b, e));
+    return req_reply(rq, 200, &b);
+}
+
+HANDLER(get_image_history)
+{
+    auto_buf struct buf b = REQ_DOC;
+    TRY(image_history(rq->engine, rq->vars[0], &b, e));
+    return req_reply(rq, 200, &b);
+}
+
+HANDLER(post_image_tag)
+{
+    const char *repo = req_query(rq, "repo"), *tag = req_query(rq, "tag");
+    TRY(image_tag(rq->engine, rq->vars[0], repo == NULL ? "" : repo, tag, e));
+    return req_status(rq, 201);
+}
+
+HANDLER(delete_image)
+{
+    auto_buf struct buf b = REQ_DOC;
+    TRY(image_remove(rq->engine, rq->vars[0], req_flag(rq, "force"), req_flag(rq, "noprune"), &b,
+                     e));
+    return req_reply(rq, 200, &b);
+}
+
+HANDLER(post_images_prune)
+{
+    auto_buf struct buf b = REQ_DOC;
+    TRY(image_prune(rq->engine, req_query(rq, "filters"), &b, e));
+    return req_reply(rq, 200, &b);
+}
