@@ -1,0 +1,74 @@
+/* hulld: the daemon with the Docker Engine API. */
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+
+/* Before the first thread: what all threads inherit. */
+static void prepare_process(void)
+{
+    sigset_t all;
+    mallopt(M_ARENA_MAX, 4); /* a heap a thread would let the resident size creep */
+    umask(0022);
+    signal(SIGPIPE, SIG_IGN);
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
+static int fail(const struct err *e)
+{
+    fprintf(stderr, "%s\n", e->msg);
+    return 1;
+}
+
+static int print_help(void)
+{
+    auto_buf struct buf text = BUF_MAX(1u << 16);
+    daemon_config_help(&text);
+    fputs(buf_cstr(&text), stdout);
+    return 0;
+}
+
+static int run(const struct daemon_config *c)
+{
+    struct err e = {0};
+    enum log_level level = LOG_INFO;
+
+    if (c->help)
+        return print_help();
+    if (c->version) {
+        printf("Hull version %s\n", HULL_VERSION);
+        return 0;
+    }
+    if (c->validate) {
+        fputs("configuration OK\n", stderr);
+        return 0;
+    }
+    (void)log_level_parse(c->log_level, &level); /* checked with the configuration */
+    log_init(STDERR_FILENO, level);
+    if (geteuid() != 0) {
+        err_set(&e, ERR_FORBIDDEN, "hulld needs to be started with root privileges");
+        return fail(&e);
+    }
+    const char *program_path = (const char *)getauxval(
+        AT_EXECFN); /* NOLINT(performance-no-int-to-ptr): the kernel's way */
+    if (daemon_run(c, program_path, &e) < 0)
+        return fail(&e);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon_config c = {0};
+    struct err e = {0};
+
+    prepare_process();
+    int r = daemon_config_read(argc, argv, &c, &e) < 0 ? fail(&e) : run(&c);
+    daemon_config_done(&c);
+    return r;
+}
