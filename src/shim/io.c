@@ -137,6 +137,7 @@ static int open_logging(struct io *io, struct err *e)
         const struct logger_opts lo = {.loop = io->o.loop,
                                        .reaper = io->o.reaper,
                                        .uri = io->o.out,
+                                       .is_ours = r == 1,
                                        .id = io->o.id,
                                        .ns = io->o.ns,
                                        .fn = check_end,

@@ -2,6 +2,7 @@
 #include "shim/logger.h"
 
 #include <sys/epoll.h>
+#include <sys/wait.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -105,10 +106,19 @@ static void on_exit_of(void *arg, pid_t pid, int status, int64_t exited_ns)
 
 static void on_ready(struct source *s, int fd, uint32_t events, void *arg)
 {
+    struct logger *l = arg;
+    struct err e = {0};
+    siginfo_t dead = {0};
+    char byte;
     (void)s;
-    (void)fd;
     (void)events;
-    tell_ready(arg, NULL);
+    bool ready = read(fd, &byte, 1) == 1;
+    if (!ready && !l->o.is_ours)
+        ready = waitid(P_PID, (id_t)l->pid, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+                dead.si_pid == 0;
+    if (!ready)
+        (void)err_set(&e, ERR_UNKNOWN, "logging program ended before it was ready");
+    tell_ready(l, ready ? NULL : &e);
 }
 
 static void on_timeout(struct source *s, void *arg)

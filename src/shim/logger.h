@@ -13,6 +13,7 @@ struct logger_opts {
     struct loop *loop;
     struct reaper *reaper;
     const char *uri;
+    bool is_ours;          /* it writes a byte to 5 first, so that dying is not mistaken for it */
     const char *id, *ns;   /* for its environment */
     void (*fn)(void *arg); /* it has ended */
     void *arg;

@@ -1,0 +1,216 @@
+#!/usr/bin/env bats
+# Our shim under Debian's containerd, with our own runtime inside it and with runc; our logger under containerd's shim.
+
+load ../lib/common
+load ../lib/images
+load ../lib/originals
+
+image=docker.io/library/busybox:latest
+
+setup() {
+    need_root
+    test_begin
+    debian_containerd_start
+    ctr images import "$(image_file busybox)" >/dev/null
+    runtime=(--runtime io.containerd.hull.v2)
+}
+teardown() {
+    local id status=0
+    for id in $(ctr containers ls -q 2>/dev/null); do
+        timeout -s KILL 5 "$T/bin/ctr" --address "$ctr_address" tasks kill -s KILL "$id" 2>/dev/null || true
+        wait_until -t 5 stopped "$id" || true
+        timeout -s KILL 5 "$T/bin/ctr" --address "$ctr_address" tasks rm -f "$id" >/dev/null 2>&1 || true
+        timeout -s KILL 5 "$T/bin/ctr" --address "$ctr_address" containers rm "$id" >/dev/null 2>&1 || true
+    done
+    test_end || status=1
+    return $status
+}
+
+# with_runc: from now on the shim is ours and the runtime Debian's runc. `ctr` passes a runtime's name only to a shim with this name.
+with_runc() {
+    ln -sf "$(program containerd-shim-hull-v2)" "$T/bin/containerd-shim-runc-v2"
+    runtime=(--runtime io.containerd.runc.v2 --runc-binary "$T/bin/runc")
+}
+
+# run_in ID [OPTION...] -- COMMAND...: ctr run with the runtime of the test
+run_in() {
+    local id=$1 options=()
+    shift
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    timeout -s KILL 30 "$T/bin/ctr" --address "$ctr_address" run "${runtime[@]}" --cgroup "/$(test_cgroup)/$id" \
+        "${options[@]}" "$image" "$id" "$@" </dev/null
+}
+stopped() { ctr tasks ls | grep -qE "^$1 +[0-9]+ +STOPPED" || ! ctr tasks ls | grep -qE "^$1 "; }
+status_is() { ctr tasks ls | grep -qE "^$1 +[0-9]+ +$2"; }
+# the shim's pid: the process that listens on the address in the bundle
+shim_of() {
+    local pid
+    for pid in $(pgrep -f "containerd-shim-hull-v2 .*-id $1 "); do
+        grep -qz "^HULL_TEST_ID=$T\$" "/proc/$pid/environ" && printf '%s\n' "$pid"
+    done
+}
+# log_has FILE TEXT: the json-file log holds a record of this text
+log_has() { jq -r .log "$1" 2>/dev/null | grep -qxF "$2"; }
+
+common_tour() {
+    run -7 run_in a --rm -- /bin/sh -c 'echo to stdout; echo to stderr >&2; exit 7'
+    expect_match 'to stdout'
+    expect_match 'to stderr'
+    run -1 run_in b --rm -- /nope
+    expect_match 'failed to create shim task: OCI runtime create failed: .*exec: "/nope": stat /nope: no such file or directory'
+    [ "$(run_in c --rm -- head -c 100000000 /dev/zero | wc -c)" = 100000000 ]
+    run -0 script -qec "$T/bin/ctr --address $ctr_address run --rm -t ${runtime[*]} --cgroup /$(test_cgroup)/t $image t \
+        /bin/sh -c 'tty; echo from the terminal'" /dev/null </dev/null
+    expect_match '/dev/pts/0'
+    expect_match 'from the terminal'
+
+    run_in d -d -- /bin/sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done'
+    status_is d RUNNING
+    run -5 ctr tasks exec --exec-id e1 d /bin/sh -c 'echo from exec; exit 5'
+    expect_output 'from exec'
+    [ "$(echo typed | ctr tasks exec --exec-id e2 d cat)" = typed ]
+    run -1 ctr tasks exec --exec-id e3 d /nope
+    expect_match 'OCI runtime exec failed: .*exec: "/nope": stat /nope: no such file or directory'
+    run -0 script -qec "$T/bin/ctr --address $ctr_address tasks exec -t --exec-id e4 d tty" /dev/null </dev/null
+    expect_match '/dev/pts/0'
+    [ "$(ctr tasks ps d | awk 'NR > 1 {print $1}' | head -n 1)" = "$(ctr tasks ls | awk '$1 == "d" {print $2}')" ]
+    ctr tasks metrics d | grep -qE '^(memory.usage_in_bytes|memory.usage) +[1-9]'
+    ctr tasks pause d
+    status_is d PAUSED
+    ctr tasks resume d
+    status_is d RUNNING
+    ctr tasks kill -s TERM d
+    wait_until stopped d
+    run -0 ctr tasks rm d
+    expect_match 'exit with non-zero exit code 9'
+    ctr containers rm d
+
+    run_in k -d -- sleep 1000
+    ctr tasks kill -s KILL k
+    wait_until stopped k
+    run -0 ctr tasks rm k
+    expect_match 'exit with non-zero exit code 137'
+    ctr containers rm k
+}
+
+@test "our runtime in our shim: run, terminal, exec, pause, metrics, kill and exit codes" {
+    common_tour
+}
+
+@test "runc in our shim: the same" {
+    with_runc
+    common_tour
+}
+
+@test "events come in the order that clients rely on" {
+    background events "$T/bin/ctr" --address "$ctr_address" events
+    wait_until -t 5 pgrep -f "ctr --address $ctr_address events"
+    sleep 0.3 # the subscription itself shows nowhere
+    local i
+    for i in 1 2 3 4 5; do
+        run_in "e$i" --rm -- true
+    done
+    run_in x -d -- sleep 1000
+    ctr tasks exec --exec-id one x true
+    ctr tasks exec -d --exec-id two x sleep 1000
+    wait_until grep -q '/tasks/exec-started.*two' "$T/log/events"
+    ctr tasks kill -s KILL x
+    wait_until stopped x
+    ctr tasks rm x
+    wait_until grep -q '/tasks/delete.*"x"' "$T/log/events"
+    finish events
+    for i in 1 2 3 4 5; do
+        [ "$(grep -oE "/tasks/[a-z-]+ .*\"e$i\"" "$T/log/events" | cut -d' ' -f1 | xargs)" = \
+            "/tasks/create /tasks/start /tasks/exit /tasks/delete" ]
+    done
+    [ "$(grep -oE '/tasks/[a-z-]+ .*"x"' "$T/log/events" | cut -d' ' -f1 | xargs)" = \
+        "/tasks/create /tasks/start /tasks/exec-added /tasks/exec-started /tasks/exit /tasks/exec-added /tasks/exec-started /tasks/exit /tasks/exit /tasks/delete" ]
+    # the exec's exit comes before the first process's
+    grep -oE '/tasks/exit .*"id":"[a-z]+"' "$T/log/events" | tail -n 2 | head -n 1 | grep -q '"id":"two"'
+}
+
+@test "containerd is killed and comes back: the container runs on, its log is whole, its exit code is known" {
+    local log=$T/c-json.log shim
+    run_in c -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=$log" -- \
+        /bin/sh -c 'i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); usleep 10000; done; exit 33'
+    shim=$(shim_of c)
+    [ -n "$shim" ]
+    finish debian-containerd KILL
+    wait_until log_has "$log" 'line 50'
+    background debian-containerd "$T/bin/containerd" --config "$T/containerd.toml"
+    wait_until -t 30 ctr version
+    status_is c RUNNING
+    ctr tasks exec --exec-id after c true
+    [ "$(shim_of c)" = "$shim" ]
+    finish debian-containerd KILL
+    wait_until log_has "$log" 'line 299'
+    background debian-containerd "$T/bin/containerd" --config "$T/containerd.toml"
+    wait_until -t 30 ctr version
+    wait_until stopped c
+    run -0 ctr tasks rm c
+    expect_match 'exit with non-zero exit code 33'
+    [ "$(jq -r .log "$log" | grep -c .)" = 300 ]
+    [ "$(jq -r .log "$log" | sed -n 's/^line //p' | sort -n | uniq | wc -l)" = 300 ]
+    wait_until gone "$shim"
+}
+
+@test "the log: 100,000 lines at once, none lost, rotated" {
+    local log=$T/l-json.log
+    run_in l -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=$log&max-size=1000000&max-file=100" -- \
+        /bin/sh -c 'seq 1 50000; seq 50001 100000 >&2'
+    wait_until stopped l
+    ctr tasks rm l
+    [ -e "$log.5" ]
+    cat $(ls -v -r "$log"*) >"$T/all"
+    # two streams have no order between them
+    jq -r 'select(.stream == "stdout") | .log' "$T/all" | grep . | cmp - <(seq 1 50000)
+    jq -r 'select(.stream == "stderr") | .log' "$T/all" | grep . | cmp - <(seq 50001 100000)
+    [ "$(jq -r .stream "$T/all" | sort | uniq -c | xargs)" = '50000 stderr 50000 stdout' ]
+    [ "$(find "$T" -name 'l-json.log*' -size +1001k | wc -l)" = 0 ]
+}
+
+@test "a log that cannot be written is refused, and nothing stays" {
+    run run_in r -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=$T/none/x.log" -- true
+    expect_match 'open log file .*No such file or directory'
+    run run_in s -d --log-uri "binary://$T/bin/hull-logger?driver=syslog&path=$T/x.log" -- true
+    expect_match 'logging program ended before it was ready'
+    run run_in u -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=relative" -- true
+    expect_match 'not an absolute path'
+}
+
+@test "our logger under containerd's own shim" {
+    local log=$T/o-json.log
+    runtime=(--runtime io.containerd.runc.v2 --runc-binary "$T/bin/runc")
+    run_in o -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=$log" -- \
+        /bin/sh -c 'seq 1 1000; echo last >&2'
+    wait_until stopped o
+    wait_until log_has "$log" last
+    jq -r 'select(.stream == "stdout") | .log' "$log" | grep . | cmp - <(seq 1 1000)
+}
+
+@test "a shim that is killed: containerd has it cleaned up" {
+    local shim pid
+    run_in k -d -- sleep 1000
+    shim=$(shim_of k)
+    pid=$(ctr tasks ls | awk '$1 == "k" {print $2}')
+    kill -KILL "$shim"
+    wait_until gone "$pid"
+    wait_until sh -c "! grep -q '$T/d-state.*/k/rootfs' /proc/self/mountinfo"
+    ctr containers rm k
+}
+
+@test "a stopped shim is nobody else's matter; a signal does not end a shim with a container" {
+    local shim
+    run_in s -d -- sleep 1000
+    shim=$(shim_of s)
+    kill -TERM "$shim"
+    ctr tasks exec --exec-id still s true
+    kill -STOP "$shim"
+    run -3 run_in other --rm -- /bin/sh -c 'exit 3'
+    kill -CONT "$shim"
+    status_is s RUNNING
+}
