@@ -21,7 +21,7 @@
 
 #include "base/json.h"
 
-/* A member of an archive. type: "file", "dir", "link" (symbolic). */
+/* A member of an archive. type: "file", "dir", "link" (symbolic), "hardlink". */
 #define ARCHIVE_MEMBER(T, F)                                      \
     F(T, str, name, "name", 0)                                    \
     F(T, str, type, "type", 0)                                    \
@@ -35,7 +35,7 @@ JSON_TYPE(archive_member, ARCHIVE_MEMBER)
     F(T, bool, follow, "follow", JSON_OMITEMPTY) /* apply: the input is a file that grows; "more"  \
                                                     notices tell how far (unpack_notice) */        \
     F(T, bool, merged, "merged", JSON_OMITEMPTY) /* apply: the directory is a mounted overlay of   \
-                                                    all lower layers: whiteouts are deletions */                                                          \
+                                                    all lower layers: whiteouts are deletions */   \
     F(T, bool, owner, "owner", JSON_OMITEMPTY)   /* apply: first copy owner and mode of the root   \
                                                     entry itself */                                \
     F(T, str, path, "path", JSON_OMITEMPTY)      /* cp-*, stat: as the user gave it */             \
@@ -46,6 +46,7 @@ JSON_TYPE(archive_member, ARCHIVE_MEMBER)
     F(T, opt_i64, gid, "gid", JSON_OMITEMPTY)                                                      \
     F(T, i64, max_bytes, "maxBytes", JSON_OMITEMPTY)     /* inflated; 0: 64 GiB */                 \
     F(T, i64, max_entries, "maxEntries", JSON_OMITEMPTY) /* 0: 4 million */                        \
+    F(T, strv, opaque, "opaque", JSON_OMITEMPTY) /* diff: directories that overlay marks opaque */ \
     F(T, list, members, "members", JSON_OMITEMPTY, archive_member)
 JSON_TYPE(unpack_job, UNPACK_JOB)
 
@@ -61,20 +62,10 @@ JSON_TYPE(unpack_notice, UNPACK_NOTICE)
     F(T, i64, entries, "entries", JSON_OMITEMPTY)                                                \
     F(T, strv, opaque, "opaque", JSON_OMITEMPTY)   /* apply: directories to be marked opaque */  \
     F(T, strv, implied, "implied", JSON_OMITEMPTY) /* apply: parents that no entry described,    \
-                                                      outermost first */                                                                                        \
+                                                      outermost first */                         \
     F(T, bool, needs_merge, "needsMerge", JSON_OMITEMPTY) /* apply: an entry depends on a lower  \
-                                                             layer; apply again with `merged` */                                                                    \
-    F(T, str, reason, "reason", JSON_OMITEMPTY)                                                  \
-    F(T, strv, modified, "modified", JSON_OMITEMPTY)
+                                                             layer; apply again with `merged` */ \
+    F(T, str, reason, "reason", JSON_OMITEMPTY)
 JSON_TYPE(unpack_result, UNPACK_RESULT)
-
-/* X-Docker-Container-Path-Stat; mode is Go's os.FileMode. */
-#define PATH_STAT(T, F)           \
-    F(T, str, name, "name", 0)    \
-    F(T, i64, size, "size", 0)    \
-    F(T, u64, mode, "mode", 0)    \
-    F(T, time, mtime, "mtime", 0) \
-    F(T, str, link_target, "linkTarget", 0)
-JSON_TYPE(path_stat, PATH_STAT)
 
 #endif
