@@ -129,7 +129,7 @@ int copy_stat(int root_fd, const char *path, struct arena *a, struct path_stat *
     *out = (struct path_stat){.name = arena_strdup(a, s.base),
                               .size = st.st_size,
                               .mode = go_mode(st.st_mode),
-                              .mtime_ns = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec,
+                              .mtime = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec,
                               .link_target = ""};
     if (S_ISLNK(st.st_mode))
         out->link_target = link_target(&s, path, a);

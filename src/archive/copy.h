@@ -6,7 +6,6 @@
 #define HULL_ARCHIVE_COPY_H
 
 #include "archive/tar_out.h"
-#include "types/container.h"
 #include "types/unpack_job.h"
 
 /** What HEAD answers. The last part of the path is not followed, unless "/" or "/." stands behind

@@ -68,4 +68,13 @@ JSON_TYPE(unpack_notice, UNPACK_NOTICE)
     F(T, str, reason, "reason", JSON_OMITEMPTY)
 JSON_TYPE(unpack_result, UNPACK_RESULT)
 
+/* The base64 JSON in X-Docker-Container-Path-Stat; mode in the bits of Go's os.FileMode. */
+#define PATH_STAT(T, F)           \
+    F(T, str, name, "name", 0)    \
+    F(T, i64, size, "size", 0)    \
+    F(T, u64, mode, "mode", 0)    \
+    F(T, time, mtime, "mtime", 0) \
+    F(T, str, link_target, "linkTarget", 0)
+JSON_TYPE(path_stat, PATH_STAT)
+
 #endif

@@ -16,7 +16,6 @@
 #include "sys/job.h"
 #include "sys/path.h"
 #include "sys/spawn.h"
-#include "types/container.h"
 #include "types/unpack_job.h"
 
 struct fixture {

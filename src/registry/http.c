@@ -1,0 +1,241 @@
+/*
+ * libcurl behind one call: see http.h. Handles are kept for their connections; only the sink's
+ * bytes of a 2xx leave this file, what an error page says is kept aside.
+ */
+#include "registry/http.h"
+
+#include <curl/curl.h>
+#include <poll.h>
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+enum { BODY_MAX = 4 << 20, POOL_MAX = 8 };
+
+struct http_pool {
+    pthread_mutex_t lock;
+    VEC(CURL *) idle; /* guarded by lock */
+};
+
+/* A request under way. */
+struct flight {
+    CURL *curl;
+    const struct http_request *rq;
+    struct http_reply *out;
+    struct err err; /* of sink or begin */
+    bool begun;
+};
+
+struct http_pool *http_pool_new(void)
+{
+    struct http_pool *p = mem_alloc(sizeof(*p));
+    pthread_mutex_init(&p->lock, NULL);
+    return p;
+}
+
+void http_pool_free(struct http_pool *p)
+{
+    if (p == NULL)
+        return;
+    vec_each(c, &p->idle) {
+        curl_easy_cleanup(*c);
+    }
+    vec_done(&p->idle);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+static CURL *take(struct http_pool *p)
+{
+    CURL *c = NULL;
+    pthread_mutex_lock(&p->lock);
+    if (p->idle.n > 0)
+        c = p->idle.v[--p->idle.n];
+    pthread_mutex_unlock(&p->lock);
+    if (c == NULL)
+        c = curl_easy_init();
+    if (c == NULL)
+        abort(); /* out of memory */
+    return c;
+}
+
+static void give_back(struct http_pool *p, CURL *c)
+{
+    curl_easy_reset(c);
+    pthread_mutex_lock(&p->lock);
+    if (p->idle.n < POOL_MAX) {
+        vec_push(&p->idle, c);
+        c = NULL;
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (c != NULL)
+        curl_easy_cleanup(c);
+}
+
+void http_reply_done(struct http_reply *r)
+{
+    buf_done(&r->body);
+}
+
+/* ---- callbacks ---- */
+
+static void keep(char *out, size_t size, struct str value)
+{
+    size_t n = MIN(value.n, size - 1);
+    memcpy(out, value.p, n);
+    out[n] = 0;
+}
+
+static size_t on_header(char *p, size_t size, size_t count, void *arg)
+{
+    struct flight *f = arg;
+    struct str value = {p, size * count};
+    while (value.n > 0 && (value.p[value.n - 1] == '\n' || value.p[value.n - 1] == '\r'))
+        value.n--;
+    if (str_starts(value, "HTTP/")) { /* of this hop: forget the redirect's */
+        f->out->media_type[0] = f->out->digest[0] = f->out->challenge[0] = 0;
+        f->out->length = -1;
+        return size * count;
+    }
+    struct str name = str_cut(&value, ':');
+    uint64_t n = 0;
+    value = str_trim(value);
+    if (str_ieq(name, "content-type")) {
+        keep(f->out->media_type, sizeof(f->out->media_type), str_trim(str_cut(&value, ';')));
+    } else if (str_ieq(name, "docker-content-digest")) {
+        keep(f->out->digest, sizeof(f->out->digest), value);
+    } else if (str_ieq(name, "content-length") && str_to_u64(value, 0, INT64_MAX, &n)) {
+        f->out->length = (int64_t)n;
+    } else if (str_ieq(name, "retry-after") && str_to_u64(value, 0, 3600, &n)) {
+        f->out->retry_after_s = (int)n;
+    } else if (str_ieq(name, "www-authenticate")) {
+        size_t have = strlen(f->out->challenge);
+        if (have + value.n + 2 < sizeof(f->out->challenge)) {
+            memcpy(f->out->challenge + have, value.p, value.n);
+            memcpy(f->out->challenge + have + value.n, "\n", 2);
+        }
+    }
+    return size * count;
+}
+
+static size_t on_body(char *p, size_t size, size_t count, void *arg)
+{
+    struct flight *f = arg;
+    size_t n = size * count;
+    long status = 0;
+    (void)curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (f->rq->sink == NULL || (status != 200 && status != 206)) {
+        if (buf_add(&f->out->body, p, n) < 0 && status / 100 == 2) {
+            err_set(&f->err, ERR_TOO_LARGE, "the registry's answer is too long");
+            return 0;
+        }
+        return n;
+    }
+    if (!f->begun && f->rq->begin != NULL && f->rq->begin(f->rq->arg, (int)status, &f->err) < 0)
+        return 0;
+    f->begun = true;
+    return f->rq->sink(f->rq->arg, p, n, &f->err) < 0 ? 0 : n;
+}
+
+static int on_progress(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total,
+                       curl_off_t ul)
+{
+    struct flight *f = arg;
+    struct pollfd p = {.fd = f->rq->cancel_fd, .events = POLLIN};
+    (void)dl_total, (void)dl, (void)ul_total, (void)ul;
+    if (f->rq->cancel_fd <= 0 || poll(&p, 1, 0) <= 0)
+        return 0;
+    err_set(&f->err, ERR_CANCELLED, "context canceled");
+    return 1;
+}
+
+/* ---- the request ---- */
+
+static struct curl_slist *header_list(const struct http_request *rq)
+{
+    struct curl_slist *list = NULL;
+    for (size_t i = 0; rq->headers != NULL && rq->headers[i] != NULL; i++)
+        list = curl_slist_append(list, rq->headers[i]);
+    if (rq->authorization != NULL) {
+        auto_free char *line = mem_printf("Authorization: %s", rq->authorization);
+        list = curl_slist_append(list, line);
+    }
+    return list;
+}
+
+static void set_options(struct flight *f, struct curl_slist *headers)
+{
+    const struct http_request *rq = f->rq;
+    CURL *c = f->curl;
+    curl_easy_setopt(c, CURLOPT_URL, rq->url);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(c, CURLOPT_MAXREDIRS, 10L);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "hull/" HULL_VERSION);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(rq->connect_ms > 0 ? rq->connect_ms : 30000));
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME,
+                     (long)((rq->stall_ms > 0 ? rq->stall_ms : 60000) + 999) / 1000);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, f);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c, CURLOPT_XFERINFODATA, f);
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
+    if (strcmp(rq->method, "HEAD") == 0)
+        curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+    if (rq->form != NULL)
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, rq->form);
+    if (rq->user != NULL) {
+        curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        curl_easy_setopt(c, CURLOPT_USERNAME, rq->user);
+        curl_easy_setopt(c, CURLOPT_PASSWORD, rq->password != NULL ? rq->password : "");
+    }
+    if (rq->offset > 0)
+        curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)rq->offset);
+    if (rq->ca_file != NULL)
+        curl_easy_setopt(c, CURLOPT_CAINFO, rq->ca_file);
+    if (rq->insecure) {
+        curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
+int http_do(struct http_pool *p, const struct http_request *rq, struct http_reply *out,
+            bool *out_no_tls, struct err *e)
+{
+    struct flight f = {.curl = take(p), .rq = rq, .out = out};
+    char text[CURL_ERROR_SIZE] = "";
+    long status = 0;
+    *out = (struct http_reply){.length = -1, .body = BUF_MAX(BODY_MAX)};
+    struct curl_slist *headers = header_list(rq);
+    set_options(&f, headers);
+    curl_easy_setopt(f.curl, CURLOPT_ERRORBUFFER, text);
+    CURLcode r = curl_easy_perform(f.curl);
+    (void)curl_easy_getinfo(f.curl, CURLINFO_RESPONSE_CODE, &status);
+    out->status = (int)status;
+    curl_slist_free_all(headers);
+    give_back(p, f.curl);
+    if (out_no_tls != NULL)
+        *out_no_tls = r == CURLE_SSL_CONNECT_ERROR || r == CURLE_COULDNT_CONNECT;
+    if (f.err.kind != ERR_NONE) {
+        *e = f.err;
+        return -1;
+    }
+    if (r == CURLE_OK || (r == CURLE_RANGE_ERROR && status == 416))
+        return 0;
+    return err_set(e, ERR_UNAVAILABLE, "%s \"%s\": %s",
+                   strcmp(rq->method, "HEAD") == 0 ? "Head" : "Get", rq->url,
+                   r == CURLE_OPERATION_TIMEDOUT && status != 0 ? "the registry stalled"
+                   : text[0] != 0                               ? text
+                                                                : curl_easy_strerror(r));
+}

@@ -1,0 +1,51 @@
+/**
+ * One HTTP request to a registry, over a pool of libcurl handles. Private to the room.
+ */
+#ifndef HULL_REGISTRY_HTTP_H
+#define HULL_REGISTRY_HTTP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "types/image_source.h"
+
+struct http_pool;
+
+struct http_pool *http_pool_new(void) __attribute__((returns_nonnull));
+void http_pool_free(struct http_pool *p);
+
+struct http_request {
+    const char *method; /* GET, HEAD, POST */
+    const char *url;
+    const char *const *headers;  /* "Name: value", NULL-terminated; may be NULL */
+    const char *form;            /* body of a POST */
+    const char *user, *password; /* basic auth; NULL: none */
+    const char *authorization;   /* value of the header; NULL: none. Not sent on to other hosts */
+    const char *ca_file;
+    bool insecure;  /* certificates are not checked */
+    int64_t offset; /* Range: bytes from here on */
+    int stall_ms, connect_ms, cancel_fd;
+    image_sink_fn *sink; /* gets the body of a 200 or 206; NULL: it goes into reply->body */
+    int (*begin)(void *arg, int status,
+                 struct err *e); /* before the first byte for sink; may be NULL */
+    void *arg;
+};
+
+struct http_reply {
+    int status;
+    char media_type[256], digest[160];
+    char challenge[4096]; /* WWW-Authenticate, a line each */
+    int64_t length;       /* Content-Length, -1 unknown */
+    int retry_after_s;
+    struct buf body; /* without sink, and of errors: at most 4 MiB */
+};
+
+/**
+ * Do it. A reply of any status is a success. Errors: UNAVAILABLE (network; *out_plain is set when
+ * the other side does not speak TLS), CANCELLED, or what the sink said.
+ */
+int http_do(struct http_pool *p, const struct http_request *rq, struct http_reply *out,
+            bool *out_no_tls, struct err *e);
+void http_reply_done(struct http_reply *r);
+#define auto_reply CLEANUP(http_reply_done)
+
+#endif
