@@ -100,7 +100,7 @@ static int exchange(struct nl *nl, struct nlmsghdr *rq, read_fn *fn, void *arg)
         if (n < 0)
             return -errno;
         int left = (int)n;
-        for (const struct nlmsghdr *h = (const void *)nl->answer; mnl_nlmsg_ok(h, left);
+        for (const struct nlmsghdr *h = (const void *)nl->answer; nl_msg_ok(h, left);
              h = mnl_nlmsg_next(h, &left)) {
             if (h->nlmsg_seq != nl->seq || h->nlmsg_pid != port)
                 continue;

@@ -196,6 +196,11 @@ struct nlmsghdr *nl_msg_dump(void *buf, uint16_t type)
 
 /* ---- reading ---- */
 
+bool nl_msg_ok(const struct nlmsghdr *h, int left)
+{
+    return left >= (int)sizeof(*h) && h->nlmsg_len >= sizeof(*h) && h->nlmsg_len <= (unsigned)left;
+}
+
 /* The attributes of a message behind its header of `extra` bytes, by type (0..max); false when
  * lengths do not fit. */
 static bool read_attrs(const struct nlmsghdr *h, size_t extra, const struct nlattr **out,

@@ -26,6 +26,12 @@ struct nlmsghdr *nl_msg_dump(void *buf, uint16_t type);
 struct nlmsghdr *nl_msg_port_flags(void *buf, int index, bool isolated, bool hairpin);
 struct nlmsghdr *nl_msg_port_off(void *buf, int index);
 
+/**
+ * True when a whole message lies in the next left bytes (mnl_nlmsg_ok compares as signed numbers,
+ * and takes a length of 4 GiB for a negative one). mnl_nlmsg_next goes on from there.
+ */
+bool nl_msg_ok(const struct nlmsghdr *h, int left);
+
 /** Read one message of a dump. False: it is of another kind, or broken. */
 bool nl_read_link(const struct nlmsghdr *h, struct nl_link *out);
 bool nl_read_addr(const struct nlmsghdr *h, struct nl_addr *out);

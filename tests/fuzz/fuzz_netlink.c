@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char text[64];
     int left = (int)size;
 
-    for (const struct nlmsghdr *h = (const void *)copy; mnl_nlmsg_ok(h, left);
+    for (const struct nlmsghdr *h = (const void *)copy; nl_msg_ok(h, left);
          h = mnl_nlmsg_next(h, &left)) {
         if (nl_read_link(h, &link) && strnlen(link.name, sizeof(link.name)) == sizeof(link.name))
             __builtin_trap();

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -753,6 +754,55 @@ static void test_foreign_docker_user(void **state)
     foreign_firewall("DOCKER-USER");
 }
 
+static void *open_and_close(void *arg)
+{
+    static const struct net_publish ports[] = {{"80/tcp", "", ""}};
+    struct net_join j = {.network = "bridge"};
+    struct net_sandbox_rq rq = {.container_id = arg,
+                                .container_name = arg,
+                                .joins = &j,
+                                .n_joins = 1,
+                                .ports = ports,
+                                .n_ports = 1};
+    struct arena *a = arena_new();
+    struct err err = {0};
+    int failed = 0;
+
+    for (int i = 0; i < 10; i++) {
+        struct net_sandbox sb;
+        struct net_attached *at;
+        size_t n;
+        if (net_sandbox_open(net, &rq, a, &sb, &err) < 0) {
+            print_message("# %s\n", err.msg);
+            failed++;
+            continue;
+        }
+        net_attached(net, sb.endpoints.v[0].network_id, a, &at, &n);
+        net_sandbox_rename(net, sb.id, "renamed");
+        failed += net_sandbox_close(net, sb.id, &err) < 0;
+    }
+    arena_free(a);
+    return failed == 0 ? arg : NULL;
+}
+
+static void test_threads(void **state)
+{
+    static char names[4][2] = {"a", "b", "c", "d"};
+    pthread_t t[4];
+    void *result;
+
+    NEED_KERNEL();
+    for (size_t i = 0; i < ARRAY_LEN(t); i++)
+        assert_int_equal(pthread_create(&t[i], NULL, open_and_close, names[i]), 0);
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        assert_int_equal(pthread_join(t[i], &result), 0);
+        assert_non_null(result);
+    }
+    struct net_sandbox sb = make("last", "bridge", NULL, 0); /* everything was given back */
+    assert_string_equal(sb.endpoints.v[0].ip, "172.17.0.2");
+    assert_ok(net_sandbox_close(net, sb.id, &e));
+}
+
 /* How long the usual things take; printed, and held to limits that only a lock or a wait in the
  * wrong place would break. */
 static void test_speed(void **state)
@@ -790,6 +840,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_none_and_host, begin, end),
         cmocka_unit_test_setup_teardown(test_foreign_forward, begin, end),
         cmocka_unit_test_setup_teardown(test_foreign_docker_user, begin, end),
+        cmocka_unit_test_setup_teardown(test_threads, begin, end),
         cmocka_unit_test_setup_teardown(test_speed, begin, end),
     };
     int r;
