@@ -98,21 +98,36 @@ bool api_version_below(const char *a, const char *b)
 
 typedef int tls_client_fn(const struct tls_opts *o, struct stream_wrap **out, struct err *e);
 
+static const char *beside(struct cli *c, const char *program, const char *name)
+{
+    const char *slash = strrchr(program, '/');
+    if (slash == NULL)
+        return NULL;
+    const char *path = arena_printf(c->arena, "%.*s/%s", (int)(slash - program), program, name);
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
+const char *cli_helper(struct cli *c, const char *name)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    self[MAX(n, 0)] = '\0';
+    const char *path = c->program != NULL ? beside(c, c->program, name) : NULL;
+    if (path == NULL)
+        path = beside(c, self, name);
+    if (path == NULL)
+        path = beside(c, HULL_HELPER_DIR "/", name);
+    return path;
+}
+
 /* OpenSSL is loaded only for daemons behind TLS: it would triple the time that every other command
  * takes to start. */
-static int tls_load(tls_client_fn **out, struct err *e)
+static int tls_load(struct cli *c, tls_client_fn **out, struct err *e)
 {
-    char self[4096], *slash;
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 32);
-    void *lib = NULL;
-    if (n > 0) {
-        self[n] = '\0';
-        slash = strrchr(self, '/');
-        (void)snprintf(slash, 32, "/hull-tls.so");
-        lib = dlopen(self, RTLD_NOW);
-    }
-    if (lib == NULL)
-        lib = dlopen(HULL_HELPER_DIR "/hull-tls.so", RTLD_NOW);
+    const char *path = cli_helper(c, "hull-tls.so");
+    void *lib = path != NULL ? dlopen(path, RTLD_NOW) : NULL;
+    if (path == NULL)
+        return err_set(e, ERR_UNAVAILABLE, "TLS is not available: hull-tls.so is not installed");
     if (lib == NULL)
         return err_set(e, ERR_UNAVAILABLE, "TLS is not available: %s",
                        dlerror()); /* NOLINT(concurrency-mt-unsafe): one thread */
@@ -140,12 +155,12 @@ static int dial_tcp(struct cli *c, const char *rest, struct http_client **out, s
     auto_free char *p = str_dup(port.n > 0 ? port : c->tls ? STR("2376") : STR("2375"));
     struct stream_wrap *wrap = NULL;
     if (c->tls) {
-        tls_client_fn *tls_new;
+        tls_client_fn *tls_new = NULL;
         struct tls_opts o = {.ca = c->tls_verify ? c->tls_ca : readable_or_null(c->tls_ca),
                              .cert = readable_or_null(c->tls_cert),
                              .key = readable_or_null(c->tls_key),
                              .verify = c->tls_verify};
-        TRY(tls_load(&tls_new, e));
+        TRY(tls_load(c, &tls_new, e));
         TRY(tls_new(&o, &wrap, e));
     }
     *out = http_client_new_tcp(h, p, wrap);

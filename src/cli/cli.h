@@ -16,6 +16,7 @@ struct cli {
     const char *host;    /* "unix:///run/hull/hull.sock" */
     const char *context; /* "default" */
     const char *config_dir;
+    const char *program; /* argv[0] */
     const char *tls_ca, *tls_cert, *tls_key;
     bool tls, tls_verify, debug;
     const char *fixed_version; /* DOCKER_API_VERSION; NULL: negotiate */
@@ -91,6 +92,10 @@ int cli_moment(struct cli *c, const char *text, const char **out, struct err *e)
 
 /** X-Registry-Auth for an image reference from the stored credentials; "" when there are none. */
 int cli_registry_auth(struct cli *c, const char *image, const char **out, struct err *e);
+
+/** The path of one of our helper files ("hull-unpack"): beside this program, else in libexec; NULL
+ * when absent. */
+const char *cli_helper(struct cli *c, const char *name);
 
 /** A string of config.json (psFormat, detachKeys …), or NULL. */
 const char *cli_config_str(struct cli *c, const char *key);

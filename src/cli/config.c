@@ -125,8 +125,7 @@ static void base64url(const char *p, size_t n, struct buf *out)
     }
 }
 
-/* Standard base64 into out; false when it is none. */
-static bool base64_decode(const char *s, struct buf *out)
+bool base64_decode(const char *s, struct buf *out)
 {
     uint32_t v = 0;
     unsigned bits = 0;

@@ -39,6 +39,8 @@ JSON_TYPE(archive_member, ARCHIVE_MEMBER)
     F(T, bool, owner, "owner", JSON_OMITEMPTY)   /* apply: first copy owner and mode of the root   \
                                                     entry itself */                                \
     F(T, str, path, "path", JSON_OMITEMPTY)      /* cp-*, stat: as the user gave it */             \
+    F(T, str, name, "name",                                                                        \
+      JSON_OMITEMPTY) /* cp-*: what the first part of each entry's path becomes */                 \
     F(T, str, compression, "compression", JSON_OMITEMPTY) /* pack, diff: "gzip", "zstd" or none */ \
     F(T, bool, no_overwrite_dir_non_dir, "noOverwriteDirNonDir", JSON_OMITEMPTY)                   \
     F(T, opt_i64, uid, "uid",                                                                      \
