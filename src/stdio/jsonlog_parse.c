@@ -70,7 +70,8 @@ static bool skip_value(struct scan *s, struct str *out)
                 return false;
             s->p++;
         } else {
-            while (s->p < s->end && strchr(" \t,:]}\"", *s->p) == NULL)
+            static const char ends[] = " \t\r,:[]{}\"";
+            while (s->p < s->end && memchr(ends, *s->p, sizeof(ends) - 1) == NULL)
                 s->p++;
         }
     } while (depth > 0);
