@@ -136,7 +136,7 @@ int copy_stat(int root_fd, const char *path, struct arena *a, struct path_stat *
     return 0;
 }
 
-int copy_out(int root_fd, const char *path, struct tar_out *t, struct err *e)
+int copy_out(int root_fd, const char *path, const char *name, struct tar_out *t, struct err *e)
 {
     CLEANUP(spot_done) struct spot s = {.dir_fd = -1};
     struct stat st;
@@ -147,6 +147,8 @@ int copy_out(int root_fd, const char *path, struct tar_out *t, struct err *e)
         e->kind = why == ENOENT ? ERR_NOT_FOUND : e->kind;
         return -1;
     }
-    const struct pack_opts o = {.prefix = strcmp(s.base, "/") == 0 ? "." : s.base};
+    if (name == NULL)
+        name = strcmp(s.base, "/") == 0 ? "." : s.base;
+    const struct pack_opts o = {.prefix = name};
     return pack_tree(t, s.dir_fd, s.name, &o, e);
 }

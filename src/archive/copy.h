@@ -13,7 +13,7 @@
 int copy_stat(int root_fd, const char *path, struct arena *a, struct path_stat *out, struct err *e);
 
 /** What GET sends: a directory under its base name ("./" for a path that ends in "/."), else one
- * entry. */
-int copy_out(int root_fd, const char *path, struct tar_out *t, struct err *e);
+ * entry. name: instead of the base name; NULL: none. */
+int copy_out(int root_fd, const char *path, const char *name, struct tar_out *t, struct err *e);
 
 #endif

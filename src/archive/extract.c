@@ -204,6 +204,25 @@ static int apply_whiteout(struct extract *x, const char *path, const struct plac
 
 /* ---- entries ---- */
 
+/*
+ * The path of an entry below the base. With a name in the job it takes the place of the first part,
+ * which is "." when the content of a directory is what travels.
+ */
+static int entry_path(const struct extract *x, const char *raw, char path[static 4097],
+                      struct err *e)
+{
+    TRY(tar_clean_path(raw, path, e));
+    if (x->kind != EXTRACT_COPY || x->job->name == NULL)
+        return 0;
+    bool content = raw[0] == '.' && (raw[1] == '/' || raw[1] == 0);
+    const char *rest = content ? path : strchr(path, '/');
+    if (!content && rest != NULL)
+        rest++;
+    auto_free char *full = mem_printf("%s%s%s", x->job->name, rest != NULL && *rest != 0 ? "/" : "",
+                                      rest != NULL ? rest : "");
+    return tar_clean_path(full, path, e);
+}
+
 /* Docker's refusals of archive PUT. */
 static int check_overwrite(const struct place *p, bool dir_comes, const char *path, struct err *e)
 {
@@ -222,7 +241,7 @@ static int check_overwrite(const struct place *p, bool dir_comes, const char *pa
 static int make_hard_link(struct extract *x, const struct place *p, const char *to, struct err *e)
 {
     char target[4097];
-    TRY(tar_clean_path(to, target, e));
+    TRY(entry_path(x, to, target, e));
     if (target[0] == 0)
         return err_set(e, ERR_INVALID, "invalid tar: hard link to the root");
     char *slash = strrchr(target, '/');
@@ -286,7 +305,7 @@ static int one_entry(struct extract *x, struct archive_entry *ent, struct err *e
 {
     char path[4097];
     struct place p;
-    TRY(tar_clean_path(archive_entry_pathname(ent), path, e));
+    TRY(entry_path(x, archive_entry_pathname(ent), path, e));
     TRY(find_place(x, path, &p, e));
     if (x->kind != EXTRACT_COPY && strncmp(p.name, WHITEOUT, strlen(WHITEOUT)) == 0) {
         char dir[4097];

@@ -69,7 +69,7 @@ static int do_cp_out(struct work *w, struct err *e)
 {
     auto_tar_out struct tar_out *t = NULL;
     TRY(tar_out_open(w->data_fd, w->job.compression, &t, e));
-    TRY(copy_out(w->root_fd, w->job.path, t, e));
+    TRY(copy_out(w->root_fd, w->job.path, w->job.name, t, e));
     return finish(w, t, e);
 }
 
@@ -134,6 +134,9 @@ static int work_run(struct work *w, struct err *e)
     const struct op *op = op_find(w->job.op);
     if (op == NULL)
         return err_set(e, ERR_INVALID, "unknown operation \"%.50s\"", w->job.op);
+    if (w->job.name != NULL && (w->job.name[0] == 0 || strchr(w->job.name, '/') != NULL ||
+                                strcmp(w->job.name, "..") == 0 || strcmp(w->job.name, ".") == 0))
+        return err_set(e, ERR_INVALID, "invalid name \"%.255s\"", w->job.name);
     int next = JOB_FIRST_FD;
     w->root_fd = op->has_root ? next++ : -1;
     w->data_fd = op->has_data ? next++ : -1;
