@@ -161,6 +161,9 @@ void publish_held(struct net *n, const struct net_sandbox *doc, struct portd_por
 /** Get the host ports of a request: doc->ports is filled in a. Nothing is kept after an error. */
 int publish_take(struct net *n, const struct net_sandbox_rq *rq, struct net_sandbox *doc,
                  struct arena *a, struct err *e);
+/** Forget tracked UDP connections to this endpoint, when the sandbox publishes UDP ports: their
+ * peers may go on sending. */
+void publish_forget(const struct net_sandbox *doc, const struct net_endpoint *ep);
 /** Give all of them back. */
 void publish_release(struct net *n, const struct net_sandbox *doc);
 /** The endpoint that default route and ports go through, under net->lock; NULL: none. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/internal.h"
+#include "sys/conntrack.h"
 
 #define BINDINGS_MAX 16384
 
@@ -240,5 +241,20 @@ void publish_release(struct net *n, const struct net_sandbox *doc)
         pthread_mutex_lock(&n->lock);
         ports_release(&n->ports, key);
         pthread_mutex_unlock(&n->lock);
+    }
+}
+
+void publish_forget(const struct net_sandbox *doc, const struct net_endpoint *ep)
+{
+    const char *const addresses_of[] = {ep->ip, ep->ip6};
+    struct ip_addr ip;
+    bool udp = false;
+    struct err e;
+
+    vec_each(p, &doc->ports)
+        udp |= strcmp(p->proto, "udp") == 0;
+    for (size_t i = 0; udp && i < ARRAY_LEN(addresses_of); i++) {
+        if (ip_parse(str_of(addresses_of[i]), &ip) && conntrack_forget(ip, PORT_UDP, NULL, &e) < 0)
+            log_debug("tracked connections stay until they time out", "error", e.msg, NULL);
     }
 }

@@ -308,8 +308,10 @@ static int demolish(struct net *n, struct net_sandbox *doc, bool has_rules, stru
     if (has_rules)
         r = translate(n, "delete", doc, e);
     publish_release(n, doc);
-    vec_each(ep, &doc->endpoints)
+    vec_each(ep, &doc->endpoints) {
         unplug(n, ep, true);
+        publish_forget(doc, ep);
+    }
     if (doc->key[0] != '\0' && netns_unname(doc->key, e) < 0)
         r = -1;
     vec_each(ep, &doc->endpoints)
@@ -617,6 +619,7 @@ static int disconnect_claimed(struct net *n, struct sandbox *sb, size_t at, stru
         return -1;
     }
     unplug(n, &gone, false);
+    publish_forget(&sb->doc, &gone);
     leave(n, &gone);
     return 0;
 }

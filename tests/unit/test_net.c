@@ -803,6 +803,36 @@ static void test_threads(void **state)
     assert_ok(net_sandbox_close(net, sb.id, &e));
 }
 
+/* A peer that never stops sending must find the next container behind the port, not the last one's
+ * address. */
+static void test_udp_moves_on(void **state)
+{
+    static const struct net_publish ports[] = {{"53/udp", "", "5353"}};
+    struct net_sandbox first, keep, second;
+    int client, server;
+    char got[5] = "";
+
+    NEED_KERNEL();
+    first = make("first", "bridge", ports, 1);
+    server = sock_in(first.key, "0.0.0.0", 53, SOCK_DGRAM, true);
+    client = sock_in("outside", "198.18.0.1", 5353, SOCK_DGRAM, false);
+    assert_int_equal(send(client, "ping", 4, 0), 4);
+    assert_int_equal(recv(server, got, 4, 0), 4);
+    assert_ok(net_sandbox_close(net, first.id, &e));
+    keep = make("keep", "bridge", NULL, 0); /* gets the address of the first */
+    second = make("second", "bridge", ports, 1);
+    fd_close(server);
+    server = sock_in(second.key, "0.0.0.0", 53, SOCK_DGRAM, true);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(send(client, "more", 4, 0), 4);
+    assert_int_equal(recv(server, got, 4, 0), 4);
+    assert_string_equal(got, "more");
+    assert_ok(net_sandbox_close(net, keep.id, &e));
+    assert_ok(net_sandbox_close(net, second.id, &e));
+    fd_close(client);
+    fd_close(server);
+}
+
 /* How long the usual things take; printed, and held to limits that only a lock or a wait in the
  * wrong place would break. */
 static void test_speed(void **state)
@@ -840,6 +870,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_none_and_host, begin, end),
         cmocka_unit_test_setup_teardown(test_foreign_forward, begin, end),
         cmocka_unit_test_setup_teardown(test_foreign_docker_user, begin, end),
+        cmocka_unit_test_setup_teardown(test_udp_moves_on, begin, end),
         cmocka_unit_test_setup_teardown(test_threads, begin, end),
         cmocka_unit_test_setup_teardown(test_speed, begin, end),
     };
