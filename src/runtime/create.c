@@ -333,9 +333,7 @@ static int on_mounted(struct create *c, struct err *e)
 {
     const struct oci_hooks *h = c->spec.hooks;
     TRY(devices_apply(&c->devices, &c->cgroup, e));
-    if (h->prestart.n + h->create_runtime.n == 0)
-        return 0;
-    c->hooks_ran = true;
+    c->hooks_ran = h->prestart.n + h->create_runtime.n > 0;
     TRY(hooks_run("prestart", HOOK_LIST(&h->prestart), &c->record, "creating", c->child.pid,
                   c->record.bundle, e));
     TRY(hooks_run("createRuntime", HOOK_LIST(&h->create_runtime), &c->record, "creating",

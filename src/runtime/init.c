@@ -134,13 +134,11 @@ static int set_sysctls(const struct init *i, int proc_fd, struct err *e)
     return 0;
 }
 
-static int wait_mounted(const struct init *i, int sync, struct err *e)
+/* The parent restricts devices (for a moment to none at all on v1) and runs its hooks. */
+static int wait_mounted(int sync, struct err *e)
 {
-    const struct oci_hooks *h = i->spec->hooks;
     TRY(sync_send(sync, SYNC_MOUNTED, NULL, e));
-    if (h->prestart.n + h->create_runtime.n > 0)
-        TRY(sync_wait_go(sync, e));
-    return 0;
+    return sync_wait_go(sync, e);
 }
 
 static int build_root(const struct init *i, struct rootfs *root, int *sync, struct err *e)
@@ -153,7 +151,7 @@ static int build_root(const struct init *i, struct rootfs *root, int *sync, stru
     }
     if (own_mounts)
         TRY(rootfs_prepare(root, e));
-    TRY(wait_mounted(i, *sync, e));
+    TRY(wait_mounted(*sync, e));
     TRY(hooks_run("createContainer", HOOK_LIST(&s->hooks->create_container), i->record, "creating",
                   getpid(), i->record->rootfs, e));
     if (!own_mounts)

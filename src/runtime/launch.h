@@ -39,7 +39,7 @@ struct child {
 enum sync_kind {
     SYNC_GO,      /* parent: continue */
     SYNC_PID,     /* the helper in between: this is the process */
-    SYNC_MOUNTED, /* child: the file system stands; waits for GO when there are hooks */
+    SYNC_MOUNTED, /* child: the file system stands; waits for GO */
     SYNC_READY,   /* child: only privileges are left to drop; waits for GO */
     SYNC_CLONE,   /* child: please clone the mount tree at err.msg (pid: recursive) for me */
     SYNC_ERROR,   /* child: err says why it ended */

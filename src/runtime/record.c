@@ -71,6 +71,15 @@ int record_remove(const char *root, const char *id, struct err *e)
     auto_fd int root_fd = open(root_of(root), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root_fd < 0)
         return errno == ENOENT ? 0 : err_sys(e, "open %s", root_of(root));
+    /* what we put there ourselves, by name: the few calls that cleaning up needs must not fail */
+    static const char *const files[] = {"config.json", "state.json", ".state.json", "exec.fifo"};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char path[300];
+        (void)snprintf(path, sizeof(path), "%s/%s", id, files[i]);
+        (void)unlinkat(root_fd, path, 0);
+    }
+    if (unlinkat(root_fd, id, AT_REMOVEDIR) == 0)
+        return 0;
     return path_remove_tree(root_fd, id, e);
 }
 

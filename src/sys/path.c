@@ -57,11 +57,32 @@ int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, stru
     return fd < 0 ? open_failed(e, fd, path) : fd;
 }
 
+#define LINKS_MAX 40
+
+static int mkdirs_in(int root_fd, const char *path, mode_t mode, unsigned links, struct err *e);
+
+/* A link to a directory that is not there yet: make what it points to, still inside the root. */
+static int follow_dangling(int root_fd, int dir, const char *parent, const char *name, mode_t mode,
+                           unsigned links, struct err *e)
+{
+    char target[4096];
+    ssize_t n = readlinkat(dir, name, target, sizeof(target) - 1);
+    if (n < 0)
+        return err_sys(e, "mkdir %s/%s", parent, name);
+    target[n] = '\0';
+    if (links == LINKS_MAX)
+        return open_failed(e, -ELOOP, name);
+    if (target[0] == '/')
+        return mkdirs_in(root_fd, target, mode, links + 1, e);
+    auto_free char *full = mem_printf("%s/%s", parent, target);
+    return mkdirs_in(root_fd, full, mode, links + 1, e);
+}
+
 /*
  * Each prefix is resolved anew from the root, because a component may be a link whose target lies
  * elsewhere inside; only the last name of a prefix is ever created.
  */
-int path_mkdirs_in(int root_fd, const char *path, mode_t mode, struct err *e)
+static int mkdirs_in(int root_fd, const char *path, mode_t mode, unsigned links, struct err *e)
 {
     const uint64_t in_root = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
     int whole = path_openat2(root_fd, *path != '\0' ? path : ".", O_PATH | O_DIRECTORY, 0, in_root);
@@ -77,15 +98,24 @@ int path_mkdirs_in(int root_fd, const char *path, mode_t mode, struct err *e)
         struct str name = str_cut(&rest, '/');
         if (name.n == 0 || str_eq(name, "."))
             continue;
+        size_t parent = n;
         prefix[n++] = '/';
         memcpy(prefix + n, name.p, name.n);
         n += name.n;
+        prefix[n] = '\0';
         int next = path_openat2(root_fd, prefix, O_PATH | O_DIRECTORY, 0, in_root);
         if (next == -ENOENT) {
             auto_free char *last = str_dup(name);
-            if (mkdirat(dir, last, mode) < 0 && errno != EEXIST)
+            bool there = mkdirat(dir, last, mode) < 0;
+            if (there && errno != EEXIST)
                 return err_sys(e, "mkdir %s", prefix);
             next = path_openat2(root_fd, prefix, O_PATH | O_DIRECTORY, 0, in_root);
+            if (there && next == -ENOENT) {
+                auto_free char *above = mem_strndup(prefix, parent);
+                next = follow_dangling(root_fd, dir, above, last, mode, links, e);
+                if (next < 0)
+                    return -1;
+            }
         }
         if (next < 0)
             return open_failed(e, next, prefix);
@@ -93,6 +123,11 @@ int path_mkdirs_in(int root_fd, const char *path, mode_t mode, struct err *e)
         dir = next;
     }
     return take_fd(&dir);
+}
+
+int path_mkdirs_in(int root_fd, const char *path, mode_t mode, struct err *e)
+{
+    return mkdirs_in(root_fd, path, mode, 0, e);
 }
 
 int path_mkdirs(const char *path, mode_t mode, struct err *e)

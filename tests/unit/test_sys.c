@@ -47,6 +47,13 @@ static void paths_stay_inside(void **state)
     auto_fd int file = path_create_in(root, "up/made", O_WRONLY | O_CREAT, 0644, &e);
     assert_true(etc >= 0 && file >= 0);
     assert_int_equal(faccessat(etc, "made", F_OK, 0), 0);
+    /* a link to what is not there yet: made inside, also when its text leads out */
+    assert_int_equal(symlinkat("../../../new/place", root, "dangling"), 0);
+    auto_fd int through = path_mkdirs_in(root, "dangling/deep", 0755, &e);
+    assert_true(through >= 0);
+    assert_int_equal(faccessat(root, "new/place/deep", F_OK, 0), 0);
+    assert_int_equal(symlinkat("loop", root, "loop"), 0);
+    assert_true(path_mkdirs_in(root, "loop/x", 0755, &e) < 0);
     auto_fd int again = path_mkdirs_in(root, "up/x/y", 0755, &e);
     assert_true(again >= 0);
     assert_int_equal(faccessat(etc, "x/y", F_OK, 0), 0);

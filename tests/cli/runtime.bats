@@ -1,0 +1,628 @@
+#!/usr/bin/env bats
+# hull-runc on real bundles: its command line as dockerd, containerd and podman use it, and what a container may not do.
+
+load ../lib/common
+load ../lib/originals
+
+setup() {
+    need_root
+    need hull-runc
+    need_tool jq busybox
+    test_begin
+    bundle_new b
+}
+teardown() {
+    local id
+    for id in $(rt list -q 2>/dev/null); do rt delete --force "$id" || true; done
+    test_end
+    rmdir "/sys/fs/cgroup/"*"/$(test_cgroup)" 2>/dev/null || true
+}
+
+# The messages go to a log, so that stderr holds them as they are, without the quoting of logfmt.
+rt() { "$T/bin/hull-runc" --root "$T/s" --log "$T/rt.log" "$@"; }
+
+# bundle_new NAME: a bundle with a busybox root; `spec` makes its config.json.
+bundle_new() {
+    local dir=$T/$1 app
+    mkdir -p "$dir/rootfs/bin" "$dir/rootfs/etc" "$dir/rootfs/tmp" "$dir/rootfs/home/u"
+    chmod 1777 "$dir/rootfs/tmp"
+    cp "$(command -v busybox)" "$dir/rootfs/bin/busybox"
+    for app in $("$dir/rootfs/bin/busybox" --list | grep -vx busybox); do ln -sf busybox "$dir/rootfs/bin/$app"; done
+    printf 'root:x:0:0:root:/root:/bin/sh\nu:x:1000:1000:u:/home/u:/bin/sh\n' >"$dir/rootfs/etc/passwd"
+    "$T/bin/hull-runc" spec --bundle "$dir"
+    cd "$dir" || return 1
+    config ".process.terminal = false | .linux.cgroupsPath = \"/$(test_cgroup)/$1\""
+}
+
+# config JQ...: edit config.json of the current bundle.
+config() {
+    jq "$@" <config.json >config.new && [ -s config.new ] && mv config.new config.json
+}
+args() { # WORD...: the program of the current bundle
+    config '.process.args = $ARGS.positional' --args -- "$@"
+}
+sh_c() { args sh -c "$1"; }
+status() { rt state "$1" | jq -r .status; }
+is_status() { [ "$(status "$1")" = "$2" ]; }
+nothing_left() { # ID: no state, no cgroup
+    [ ! -e "$T/s/$1" ] || fail "state of $1 is left"
+    [ -z "$(find /sys/fs/cgroup -type d -path "*/$(test_cgroup)/*" 2>/dev/null)" ] || fail "a cgroup is left"
+}
+own_cgroup() { printf '/sys/fs/cgroup/%s/%s/b/%s' "$1" "$(test_cgroup)" "$2"; }
+
+# --- life ------------------------------------------------------------------------------------------------------------
+
+@test "create, state, start, exec, kill, delete" {
+    sh_c 'echo started >/tmp/f; exec sleep 1000'
+    config '.root.readonly = false'
+    rt create --pid-file "$T/pid1" c1
+    is_status c1 created
+    [ "$(rt state c1 | jq .pid)" = "$(cat "$T/pid1")" ]
+    [ ! -e rootfs/tmp/f ]
+    run ! rt create c1
+    [[ $output == *"container with given ID already exists"* ]]
+    rt start c1
+    is_status c1 running
+    wait_until test -s rootfs/tmp/f
+    run ! rt start c1
+    [[ $output == *"cannot start an already running container"* ]]
+    run -0 rt exec c1 sh -c 'echo $$ in; ps | grep -c "[s]leep 1000"'
+    expect_match 'in'
+    run -3 rt exec c1 sh -c 'exit 3'
+    run ! rt delete c1
+    [[ $output == *"cannot delete container c1 that is not stopped: running"* ]]
+    rt kill c1 KILL
+    wait_until is_status c1 stopped
+    [ "$(rt state c1 | jq .pid)" = 0 ]
+    run ! rt kill c1 TERM
+    [[ $output == *"container not running"* ]]
+    run ! rt exec c1 true
+    rt delete c1
+    nothing_left c1
+    run ! rt state c1
+    [[ $output == *"container does not exist"* ]]
+}
+
+@test "run passes the exit status on and leaves nothing" {
+    sh_c 'exit 7'
+    run -7 rt run c1
+    nothing_left c1
+    sh_c 'kill -9 $$'
+    config '.linux.namespaces |= map(select(.type != "pid"))'
+    run -137 rt run c1
+    nothing_left c1
+    args true
+    run -0 rt run --keep c1
+    is_status c1 stopped
+    rt delete c1
+    nothing_left c1
+}
+
+@test "delete --force ends what runs; of an unknown id it says nothing" {
+    args sleep 1000
+    rt create c1 && rt start c1
+    rt delete --force c1
+    nothing_left c1
+    rt create c1
+    rt delete c1 # only created: no --force needed
+    nothing_left c1
+    run -0 rt delete --force c1
+    expect_output ''
+    run -1 rt delete c1
+    [[ $output == *"container does not exist"* ]]
+}
+
+@test "errors in the words that callers match" {
+    args nope
+    run -1 rt run c1
+    [[ $output == *'runc run failed: unable to start container process: error during container init: exec: "nope": executable file not found in $PATH'* ]]
+    nothing_left c1
+    args /nope
+    run -1 rt create c1
+    [[ $output == *'exec: "/nope": stat /nope: no such file or directory'* ]]
+    args /etc/passwd
+    run -1 rt create c1
+    [[ $output == *'exec: "/etc/passwd": permission denied'* ]]
+    args /tmp
+    run -1 rt create c1
+    [[ $output == *'exec: "/tmp": is a directory'* ]]
+    run -1 rt create --bundle "$T/nonexist" c1
+    [[ $output == *"runc create failed: chdir $T/nonexist: no such file or directory"* ]]
+    run -1 rt create a/b
+    [[ $output == *"invalid container ID format"* ]]
+    run -3 rt foo
+    run -1 rt state
+    [[ $output == *'"state" requires exactly 1 argument(s)'* ]]
+    run -1 rt state --nope c1
+    [[ $output == *'flag provided but not defined: -nope'* ]]
+    run -255 rt exec c1 true
+    [[ $output == *"exec failed: container does not exist"* ]]
+    run -1 rt --systemd-cgroup create c1
+    [[ $output == *systemd* ]]
+    mkdir "$T/empty"
+    run -1 rt create --bundle "$T/empty" c1
+    [[ $output == *"JSON specification file config.json not found"* ]]
+    nothing_left c1
+}
+
+@test "the log is JSON that the shim can read" {
+    args nope
+    run -1 "$T/bin/hull-runc" --root "$T/s" --log "$T/l.json" --log-format json create c1
+    [ "$(jq -r .level "$T/l.json")" = error ]
+    jq -r .msg "$T/l.json" | grep -q 'executable file not found in \$PATH'
+    jq -e .time "$T/l.json"
+    [[ $output == *"executable file not found"* ]]
+}
+
+@test "broken configs change nothing" {
+    local bad
+    args true
+    rt run c0
+    for bad in '.process.cwd = "rel"' '.process.args = []' '.linux.namespaces += [{"type": "pid"}]' \
+        '.linux.namespaces += [{"type": "nope"}]' '.root = null' '.process.rlimits = [{"type": "RLIMIT_FOO", "hard": 1, "soft": 1}]' \
+        '.linux.sysctl = {"kernel.panic": "1"}' '.linux.seccomp = {"defaultAction": "SCMP_ACT_NOPE"}' \
+        '.linux.resources.unified = {"memory.max": "1"}' '.process.env = ["X"]' '.linux.rootfsPropagation = "odd"' \
+        '.linux.namespaces += [{"type": "user"}]' '.mounts += [{"destination": "/x", "type": "nofs"}]' \
+        '.mounts += [{"destination": "/x", "source": "/nonexist", "options": ["bind"]}]' '.process.args = 3'; do
+        jq "$bad" config.json >"$T/bad.json"
+        run -1 rt create --config "$T/bad.json" c1
+        nothing_left c1
+    done
+    printf '{"ociVersion": "1.0.0", "process": {' >"$T/bad.json"
+    run -1 rt create --config "$T/bad.json" c1
+    nothing_left c1
+}
+
+@test "list, ps, pause, resume" {
+    args sleep 1000
+    run -0 rt list -f json
+    expect_output null
+    rt create c1 && rt start c1
+    run -0 rt list
+    [[ ${lines[0]} =~ ^ID\ +PID\ +STATUS\ +BUNDLE\ +CREATED\ +OWNER$ ]]
+    [[ ${lines[1]} =~ ^c1\ +[0-9]+\ +running\ + ]]
+    [ "$(rt list -q)" = c1 ]
+    [ "$(rt ps -f json c1 | jq -c .)" = "[$(rt state c1 | jq .pid)]" ]
+    run -0 rt ps c1
+    [ ${#lines[@]} = 2 ]
+    rt pause c1
+    is_status c1 paused
+    run -255 rt exec c1 true
+    [[ $output == *"cannot exec in a paused container (use --ignore-paused to override)"* ]]
+    rt resume c1
+    is_status c1 running
+    run -1 rt resume c1
+    [[ $output == *"container not paused"* ]]
+    rt pause c1
+    rt delete --force c1
+    nothing_left c1
+}
+
+# --- what the process is -----------------------------------------------------------------------------------------------
+
+@test "user, groups, umask, home, cwd, environment" {
+    config '.process.user = {"uid": 1000, "gid": 1000, "umask": 63, "additionalGids": [5, 6]} | .process.cwd = "/made/here" |
+        .process.env += ["A=1", "A=2"] | .root.readonly = false'
+    sh_c 'id -u; id -G; umask; echo $HOME; pwd; echo $A'
+    run -0 rt run c1
+    expect_output $'1000\n1000 5 6\n0077\n/home/u\n/made/here\n2'
+}
+
+@test "capabilities, no_new_privs, bounding set" {
+    args grep -E '^(Cap|NoNewPrivs)' /proc/self/status
+    config '.process.capabilities = {"bounding": ["CAP_CHOWN", "CAP_KILL"], "permitted": ["CAP_CHOWN", "CAP_KILL"], "effective": ["CAP_CHOWN", "CAP_KILL"],
+        "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]}'
+    run -0 rt run c1
+    expect_match 'CapInh:.0000000000000020.*CapPrm:.0000000000000021.*CapEff:.0000000000000021.*CapBnd:.0000000000000021.*CapAmb:.0000000000000020.*NoNewPrivs:.1'
+    config 'del(.process.capabilities)'
+    run -0 rt run c1
+    expect_match 'CapPrm:.0000000000000000.*CapBnd:.0000000000000000'
+}
+
+@test "seccomp: rules, arguments, unknown names, newer system calls" {
+    config '.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+        "syscalls": [{"names": ["mkdir", "mkdirat", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+                     {"names": ["sethostname"], "action": "SCMP_ACT_ERRNO"},
+                     {"names": ["kill"], "action": "SCMP_ACT_KILL_PROCESS", "args": [{"index": 1, "value": 12, "op": "SCMP_CMP_EQ"}]}]}'
+    sh_c 'grep Seccomp: /proc/self/status; mkdir /tmp/x 2>&1; kill -0 $$ && echo alive; kill -12 $$'
+    run -159 rt run c1
+    [[ $output == *"Seccomp:"*2*"No space left on device"*alive* ]]
+    config '.process.noNewPrivileges = false'
+    run -159 rt run c1
+    [[ $output == *"No space left on device"*alive* ]]
+}
+
+@test "rlimits; what we may not raise is the user's error" {
+    config '.process.rlimits = [{"type": "RLIMIT_NOFILE", "hard": 77, "soft": 66}]'
+    sh_c 'ulimit -n; ulimit -Hn'
+    run -0 rt run c1
+    expect_output $'66\n77'
+    if ! capsh --has-p=cap_sys_resource 2>/dev/null; then
+        config '.process.rlimits = [{"type": "RLIMIT_NOFILE", "hard": 99999999, "soft": 66}]'
+        run -1 rt run c1
+        [[ $output == *"error setting rlimit type 7: operation not permitted"* ]]
+        nothing_left c1
+        config '.process.rlimits = [] | .process.oomScoreAdj = -500'
+        run -1 rt run c1
+        [[ $output == *"oom_score_adj"*"ermission denied"* ]]
+        nothing_left c1
+    fi
+    config '.process.rlimits = [] | .process.oomScoreAdj = 500'
+    args cat /proc/self/oom_score_adj
+    run -0 rt run c1
+    expect_output 500
+}
+
+@test "the terminal goes through the console socket" {
+    config '.process.terminal = true | .process.consoleSize = {"height": 33, "width": 77}'
+    sh_c 'test -t 0 && stty size && tty && ls -l /dev/console | cut -c1'
+    run -1 rt create c1
+    [[ $output == *"cannot allocate tty if runc will detach without setting console socket"* ]]
+    cat >"$T/recv.py" <<'PY'
+import socket, array, os, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+open(sys.argv[1] + ".ready", "w").close()
+c, _ = s.accept()
+msg, anc, _, _ = c.recvmsg(4096, 1024)
+fds = array.array("i"); fds.frombytes(anc[0][2])
+assert len(anc) == 1 and len(fds) == 1, "one descriptor"
+print(msg.decode(), flush=True)
+out = b""
+while True:
+    try: b = os.read(fds[0], 1000)
+    except OSError: break
+    if not b: break
+    out += b
+sys.stdout.write(out.decode()); sys.stdout.flush()
+PY
+    background recv python3 "$T/recv.py" "$T/con.sock"
+    wait_until test -e "$T/con.sock.ready"
+    rt create --console-socket "$T/con.sock" c1
+    rt start c1
+    wait_until grep -q '^c' "$T/log/recv"
+    tr -d '\r' <"$T/log/recv" >"$T/got"
+    [ "$(cat "$T/got")" = $'/dev/pts/0\n33 77\n/dev/pts/0\nc' ] || fail "$(cat "$T/got")"
+}
+
+@test "a foreground terminal" {
+    need_tool script
+    config '.process.terminal = true'
+    sh_c 'tty; exit 5'
+    run -5 script -qec "$T/bin/hull-runc --root $T/s run c1" /dev/null </dev/null
+    [[ $output == *"/dev/pts/0"* ]]
+    nothing_left c1
+}
+
+# --- isolation ---------------------------------------------------------------------------------------------------------
+
+@test "each namespace is its own" {
+    config '.linux.namespaces += [{"type": "cgroup"}] | .hostname = "inside" | .domainname = "dom" | .linux.sysctl = {"net.ipv4.ip_forward": "1", "kernel.shmmax": "12345"}'
+    sh_c 'echo $$; ls /proc | grep -c "^[0-9]*$"; hostname; cat /proc/sys/kernel/domainname; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmax
+        ip -o link | wc -l; ip -o addr show lo | grep -c 127.0.0.1; ls / | grep -c sbin; cut -d: -f3 /proc/self/cgroup | sort -u; ls /proc/sysvipc | wc -l'
+    run -0 rt run c1
+    [ "${lines[0]}" = 1 ]
+    [ "${lines[1]}" -le 4 ]
+    [ "${lines[2]}" = inside ]
+    [ "${lines[3]}" = dom ]
+    [ "${lines[4]}" = 1 ]
+    [ "${lines[5]}" = 12345 ]
+    [[ $output == *$'\n/\n'* ]]
+    [ "$(sysctl -n kernel.shmmax)" != 12345 ]
+}
+
+@test "namespaces are joined by path" {
+    ip netns add "$(test_cgroup)"
+    ip -n "$(test_cgroup)" link add name seen type bridge
+    config --arg p "/run/netns/$(test_cgroup)" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+    args ip -o link
+    run rt run c1
+    ip netns del "$(test_cgroup)"
+    [[ $output == *seen* ]]
+    config '.linux.namespaces |= map(if .type == "network" then .path = "/nonexist" else . end)'
+    run -1 rt run c1
+    [[ $output == *"no such file or directory"* ]]
+    nothing_left c1
+    config '.linux.namespaces |= map(if .type == "network" then del(.path) else . end)'
+    args sleep 1000
+    rt create c1
+    rt start c1
+    # a second container in the first one's pid, ipc and network namespaces
+    local pid
+    pid=$(rt state c1 | jq .pid)
+    config --arg p "$pid" '.linux.cgroupsPath += "2" | .linux.namespaces |= map(if .type == "mount" or .type == "uts" then . else .path = "/proc/\($p)/ns/" + {pid: "pid", ipc: "ipc", network: "net"}[.type] end)'
+    sh_c 'readlink /proc/1/exe; ps | grep -c "[s]leep 1000"'
+    run -0 rt run c2
+    [[ $output == *1* ]]
+}
+
+@test "a user namespace: root inside is nobody outside" {
+    chmod 755 "$T"
+    chown -R 100000:100000 rootfs
+    config '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings |
+        .root.readonly = false'
+    sh_c 'id -u; cat /proc/self/uid_map; echo x >/dev/null && echo null; echo x >/tmp/made; exec sleep 1000'
+    rt create c1 >"$T/out" 2>&1
+    rt start c1
+    wait_until grep -q null "$T/out"
+    grep -qE '^ +0 +100000 +65536' "$T/out"
+    [ "$(stat -c %u "/proc/$(rt state c1 | jq .pid)")" = 100000 ]
+    [ "$(stat -c %u rootfs/tmp/made)" = 100000 ]
+    run -0 rt exec c1 id -u
+    expect_output 0
+    # with a network namespace that belongs to the host
+    rt delete --force c1
+    ip netns add "$(test_cgroup)"
+    config --arg p "/run/netns/$(test_cgroup)" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end) |
+        .mounts |= map(if .destination == "/sys" then {"destination": "/sys", "source": "/sys", "type": "none", "options": ["rbind", "ro"]} else . end)'
+    sh_c 'id -u; ip -o link | wc -l'
+    run rt run c1
+    ip netns del "$(test_cgroup)"
+    [ "${lines[0]}" = 0 ] || fail "$output"
+}
+
+@test "a user namespace sees bind sources that its root may not reach" {
+    mkdir -p "$T/secret/dir"
+    echo here >"$T/secret/dir/f"
+    chmod 700 "$T/secret"
+    chmod 755 "$T"
+    chown -R 100000:100000 rootfs
+    config --arg s "$T/secret/dir" '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] |
+        .linux.gidMappings = .linux.uidMappings | .mounts += [{"destination": "/mnt", "source": $s, "options": ["rbind"]}] | .root.readonly = false'
+    args cat /mnt/f
+    run -0 rt run c1
+    expect_output here
+}
+
+@test "a time namespace has its offsets" {
+    [ -e /proc/self/ns/time ] || skip "this kernel has no time namespaces"
+    config '.linux.namespaces += [{"type": "time"}] | .linux.timeOffsets = {"boottime": {"secs": 1000000}}'
+    sh_c 'cut -d. -f1 /proc/uptime'
+    run -0 rt run c1
+    [ "$output" -gt $(($(cut -d. -f1 /proc/uptime) + 999000)) ]
+}
+
+@test "mounts: options, binds of files and trees, rro, tmpfs, copy-up" {
+    mkdir -p "$T/src/sub" rootfs/copied
+    echo data >"$T/src/file"
+    echo up >rootfs/copied/f
+    mount -t tmpfs sub "$T/src/sub"
+    config --arg s "$T/src" '.mounts += [
+        {"destination": "/etc/newfile", "source": ($s + "/file"), "options": ["bind", "ro"]},
+        {"destination": "/tree", "source": $s, "options": ["rbind", "rro", "nosuid", "nodev"]},
+        {"destination": "/half", "source": $s, "options": ["rbind", "ro", "rslave"]},
+        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m", "noexec"]},
+        {"destination": "/copied", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}] | .root.readonly = false'
+    sh_c 'cat /etc/newfile /copied/f; echo x >/etc/newfile; echo x >/tree/f; echo x >/tree/sub/f; echo x >/half/sub/f && echo half; stat -c %a /tmp; grep " /tree " /proc/self/mountinfo; grep " /tmp " /proc/self/mountinfo'
+    run rt run c1
+    umount "$T/src/sub"
+    [[ $output == data$'\n'up* ]]
+    [ "$(grep -c 'Read-only file system' <<<"$output")" = 3 ] || fail "$output"
+    [[ $output == *half*1777*nosuid,nodev*noexec* ]]
+    [ "$(cat "$T/src/file")" = data ]
+}
+
+@test "masked and read-only paths, read-only root" {
+    config '.linux.maskedPaths += ["/nonexist", "/etc/passwd", "/home"] | .linux.readonlyPaths += ["/nonexist"]'
+    sh_c 'cat /etc/passwd; ls /home; cat /proc/keys; echo 1 >/proc/sys/kernel/domainname; touch /x; touch /etc/passwd2; echo done'
+    run -0 rt run c1
+    [ "$(grep -c 'Read-only file system' <<<"$output")" = 3 ] || fail "$output"
+    [ "${lines[-1]}" = done ]
+    [[ $output != *root:* ]]
+}
+
+@test "limits on this host's cgroups" {
+    [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || skip "v1 only; the VM lane has v2"
+    config '.linux.resources += {"memory": {"limit": 33554432, "swap": 33554432}, "pids": {"limit": 20}, "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0"}}'
+    args sleep 1000
+    rt create c1
+    [ "$(cat "/sys/fs/cgroup/memory/$(test_cgroup)/b/memory.limit_in_bytes")" = 33554432 ]
+    [ "$(cat "/sys/fs/cgroup/pids/$(test_cgroup)/b/pids.max")" = 20 ]
+    [ "$(cat "/sys/fs/cgroup/cpu/$(test_cgroup)/b/cpu.cfs_quota_us")" = 50000 ]
+    [ "$(cat "/sys/fs/cgroup/cpu/$(test_cgroup)/b/cpu.shares")" = 512 ]
+    [ "$(cat "/sys/fs/cgroup/cpuset/$(test_cgroup)/b/cpuset.cpus")" = 0 ]
+    grep -qx 'c 1:3 rwm' "/sys/fs/cgroup/devices/$(test_cgroup)/b/devices.list"
+    run ! grep -q '^a' "/sys/fs/cgroup/devices/$(test_cgroup)/b/devices.list"
+    [ -e "/sys/fs/cgroup/unified/$(test_cgroup)/b" ]
+    rt start c1
+    echo '{"memory": {"limit": 67108864, "swap": 67108864}, "pids": {"limit": 30}, "devices": null}' | rt update --resources=- c1
+    [ "$(cat "/sys/fs/cgroup/memory/$(test_cgroup)/b/memory.limit_in_bytes")" = 67108864 ]
+    rt update --pids-limit 40 --memory 40m --memory-swap 40m c1
+    [ "$(cat "/sys/fs/cgroup/memory/$(test_cgroup)/b/memory.limit_in_bytes")" = 41943040 ]
+    [ "$(cat "/sys/fs/cgroup/pids/$(test_cgroup)/b/pids.max")" = 40 ]
+    rt delete --force c1
+    # the limit bites: a tail that remembers 200 MB dies
+    sh_c 'tail -c 200000000 /dev/zero >/dev/null; echo "status $?"'
+    config '.linux.resources.pids = null'
+    run rt run c1
+    [[ $output == *137* ]] || fail "$output"
+}
+
+@test "hooks of all six kinds see the state, in order; a failing one undoes everything" {
+    cat >"$T/hook" <<'SH'
+#!/bin/sh
+printf '%s %s\n' "$1" "$(cat | sed 's/.*"status":"\([a-z]*\)".*/\1/')" >>"$2"
+SH
+    chmod +x "$T/hook"
+    mkdir -p rootfs/hooklog
+    cp "$T/hook" rootfs/bin/hook
+    config --arg h "$T/hook" --arg l "$T/hooks.log" '.hooks = ({prestart: 1, createRuntime: 1, createContainer: 1, poststart: 1, poststop: 1} |
+        with_entries(.value = [{path: $h, args: ["hook", .key, $l], env: ["PATH=/bin:/usr/bin"]}])) |
+        .hooks.startContainer = [{path: "/bin/hook", args: ["hook", "startContainer", "/hooklog/l"], env: ["PATH=/bin"]}] | .root.readonly = false'
+    sed -i 's#"/bin/sh"#"/bin/sh"#' config.json
+    args true
+    rt create c1
+    rt start c1
+    wait_until is_status c1 stopped
+    rt delete c1
+    [ "$(cat "$T/hooks.log")" = $'prestart creating\ncreateRuntime creating\ncreateContainer creating\npoststart running\npoststop stopped' ] || fail "$(cat "$T/hooks.log")"
+    [ "$(cat rootfs/hooklog/l)" = 'startContainer created' ]
+    local kind
+    for kind in prestart createRuntime createContainer; do
+        config --arg k "$kind" '.hooks = {($k): [{path: "/bin/sh", args: ["sh", "-c", "echo why >&2; exit 3"]}]}'
+        run -1 rt create c1
+        [[ $output == *"error running $kind hook #0: exit status 3, stdout: , stderr: why"* ]] || fail "$output"
+        nothing_left c1
+    done
+    config '.hooks = {prestart: [{path: "/bin/sleep", args: ["sleep", "100"], timeout: 1}]}'
+    run -1 rt create c1
+    [[ $output == *"hook ran past specified timeout of 1.0s"* ]]
+    nothing_left c1
+}
+
+@test "exec: user, cwd, environment, capabilities, process file, detached" {
+    args sleep 1000
+    rt create c1 && rt start c1
+    run -0 rt exec --user 1000:1000 --cwd /tmp -e X=y -g 7 c1 sh -c 'id -u; id -G; pwd; echo $X; echo $HOME'
+    expect_output $'1000\n1000 7\n/tmp\ny\n/home/u'
+    run -0 rt exec --cap CAP_SYS_CHROOT c1 grep CapEff /proc/self/status
+    [ $((0x${output##*[[:space:]]} & 1 << 18)) != 0 ]
+    jq '.process | .args = ["sh", "-c", "echo from file; cat /proc/self/cgroup | head -1"]' config.json >"$T/p.json"
+    run -0 rt exec --process "$T/p.json" c1
+    [[ $output == *"from file"* && $output == *"$(test_cgroup)/b"* ]]
+    rt exec -d --pid-file "$T/epid" c1 sleep 500
+    grep -q sleep "/proc/$(cat "$T/epid")/comm"
+    run -255 rt exec c1 nope
+    [[ $output == *'exec failed: unable to start container process: exec: "nope": executable file not found in $PATH'* ]]
+    rt kill --all c1 KILL
+    wait_until is_status c1 stopped
+}
+
+# --- what a container may not do -----------------------------------------------------------------------------------------
+
+@test "no descriptor leaks; --preserve-fds passes what was asked" {
+    sh_c 'exec /bin/ls /proc/self/fd'
+    rt run c1 7</etc/passwd 9</etc >"$T/out" 3>&- 4>&-
+    [ "$(tr '\n' ' ' <"$T/out")" = '0 1 2 3 ' ] # 3 is ls reading the directory
+    args cat /proc/self/fd/3
+    run -0 rt run --preserve-fds 1 c1 3</etc/hostname
+    expect_output "$(cat /etc/hostname)"
+    # while it waits for start nothing but its fifo is open
+    args sleep 1000
+    rt create c1 3>&- 4>&-
+    local pid
+    pid=$(rt state c1 | jq .pid)
+    [ "$(ls "/proc/$pid/fd" | wc -l)" = 4 ] || fail "$(ls -l "/proc/$pid/fd")"
+    rt start c1
+    rt exec c1 ls /proc/self/fd 8</etc >"$T/out" 3>&- 4>&-
+    [ "$(tr '\n' ' ' <"$T/out")" = '0 1 2 3 ' ]
+}
+
+@test "our program cannot be overwritten through /proc/self/exe" {
+    local before
+    before=$(sha256sum <"$T/bin/hull-runc")
+    config '.root.readonly = false | .process.capabilities.bounding += ["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN"] | .process.capabilities.permitted = .process.capabilities.bounding |
+        .process.capabilities.effective = .process.capabilities.bounding'
+    args /proc/self/exe --version
+    run rt run c1
+    # from outside: while it waits, its executable is on a read-only mount
+    args sleep 1000
+    rt create c1
+    local pid
+    pid=$(rt state c1 | jq .pid)
+    run ! sh -c "echo evil >>/proc/$pid/exe"
+    run ! sh -c "cp /bin/true /proc/$pid/exe"
+    # from inside, by a second process of the container
+    run rt exec c1 sh -c 'echo evil >>/proc/1/exe; cp /bin/busybox /proc/1/exe'
+    [ "$status" != 0 ]
+    printf '#!/proc/self/exe\n' >rootfs/bin/evil
+    chmod +x rootfs/bin/evil
+    rt delete --force c1
+    args /bin/evil
+    run rt run c1
+    [ "$before" = "$(sha256sum <"$T/bin/hull-runc")" ]
+}
+
+@test "links in the image do not lead mounts outside" {
+    mkdir -p "$T/outside" "$T/src"
+    echo in >"$T/src/f"
+    ln -s "$T/outside" rootfs/link
+    ln -s ../../../../../../../../../../.."$T/outside" rootfs/dots
+    config --arg s "$T/src" '.mounts += [{"destination": "/link/x", "source": $s, "options": ["bind"]}, {"destination": "/dots/y", "source": $s, "options": ["bind"]}]
+        | .root.readonly = false'
+    sh_c "cat $T/outside/x/f; cat /dots/y/f"
+    run -0 rt run c1
+    expect_output $'in\nin'
+    [ -z "$(ls -A "$T/outside")" ]
+}
+
+@test "proc and sys want a real directory; nothing else goes over /proc" {
+    ln -s /tmp rootfs/proc2
+    rm -rf rootfs/proc
+    ln -s tmp rootfs/proc
+    args true
+    run -1 rt run c1
+    [[ $output == *'filesystem "proc" must be mounted on ordinary directory'* ]]
+    rm rootfs/proc
+    config '.mounts += [{"destination": "/proc", "type": "tmpfs", "source": "tmpfs"}]'
+    run -1 rt run c1
+    [[ $output == *"cannot be mounted because it is not of type proc"* ]]
+    config '.mounts[-1].destination = "/proc/self"'
+    run -1 rt run c1
+    [[ $output == *"cannot be mounted because it is inside /proc"* ]] || fail "$output"
+    config --arg s "$T" '.mounts[-1] = {"destination": "/", "source": $s, "options": ["bind"]}'
+    run -1 rt run c1
+    [[ $output == *"top of rootfs"* ]]
+    nothing_left c1
+}
+
+@test "a mount point that is swapped for a link all the time never leads outside" {
+    mkdir -p "$T/outside" "$T/src" rootfs/real
+    cat >"$T/swap.py" <<'PY'
+import os, sys
+a, out = sys.argv[1], sys.argv[2]
+os.makedirs(a, exist_ok=True)
+while True:
+    try:
+        os.rename(a, a + ".d"); os.symlink(out, a)
+        os.unlink(a); os.rename(a + ".d", a)
+    except OSError:
+        pass
+PY
+    background swap python3 "$T/swap.py" "$PWD/rootfs/t" "$T/outside"
+    config --arg s "$T/src" '.mounts += [{"destination": "/t/in", "source": $s, "options": ["bind"]}] | .root.readonly = false'
+    args true
+    rt run c0
+    local i
+    for i in $(seq 15); do rt run "c$i" >/dev/null 2>&1 || true; done
+    finish swap
+    [ -z "$(ls -A "$T/outside")" ]
+}
+
+@test "a working directory from a descriptor is refused" {
+    config '.process.cwd = "/proc/self/fd/7"'
+    args true
+    run -1 rt run c1 7</
+    nothing_left c1
+}
+
+# --- failures -----------------------------------------------------------------------------------------------------------
+
+@test "each failing system call of a start leaves nothing behind" {
+    need_tool strace
+    args true
+    rt run c0
+    local call n found
+    for call in clone3 mkdir mkdirat mknodat mount move_mount fsopen fsmount open_tree openat2 pivot_root umount2 sethostname \
+        setsid capset setresuid setresgid setgroups execve socketpair sendmsg prlimit64 symlinkat fchdir chdir renameat; do
+        for n in 1 2 3 4; do
+            # the first execve is strace's own start of the program, the second its seal
+            HULL_TEST_ID=$T strace -f -o "$T/trace" -e "inject=$call:error=EIO:when=$n" -e "trace=$call" \
+                "$T/bin/hull-runc" --root "$T/s" run "f$n" >"$T/out" 2>&1 3>&- 4>&- || true
+            if [ -e "$T/s/f$n" ]; then fail "$call $n left its state: $(cat "$T/out")"; fi
+            found=$(find /sys/fs/cgroup -mindepth 2 -type d -path "*/$(test_cgroup)/*" 2>/dev/null)
+            [ -z "$found" ] || fail "$call $n left cgroups: $found $(cat "$T/out")"
+        done
+    done
+    [ -z "$(leaked_mounts)" ] || fail "$(leaked_mounts)"
+    [ -z "$(leaked_processes)" ] || fail "$(leaked_processes)"
+}
+
+@test "features and version are what dockerd reads" {
+    run -0 rt features
+    jq -e '.mountOptions | index("rro")' <<<"$output"
+    jq -e '.linux.cgroup.v1 and .linux.seccomp.enabled' <<<"$output"
+    run -0 rt --version
+    [[ ${lines[0]} == "runc version "* && ${lines[1]} == "commit: "* && ${lines[2]} == "spec: "* ]]
+    run -1 rt spec
+    [[ $output == *"File config.json exists. Remove it first"* ]]
+}
