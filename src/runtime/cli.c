@@ -254,33 +254,38 @@ static int run_command(struct cli *c, const struct cli_command *cmd, char **argv
     return status < 0 ? fatal(c, e, failed) : status;
 }
 
-int main(int argc, char **argv)
+static int dispatch(struct cli *c, int argc, char **argv)
 {
     struct cli_values v = {.flags = global_flags, .n = ARRAY_LEN(global_flags)};
-    struct cli c = {.program = argv[0], .log_fd = -1, .a = arena_new()};
     struct err e = {0};
     int at = 1;
-    if (cli_parse(&v, argv, argc, &at, NULL, NULL, c.a, &e) < 0) {
+    if (cli_parse(&v, argv, argc, &at, NULL, NULL, c->a, &e) < 0) {
         printf("Incorrect Usage. %s\n\n", e.msg);
         print_help(stdout);
-        return fatal(&c, &e, 1);
+        return fatal(c, &e, 1);
     }
     if (cli_bool(&v, "version"))
         return print_version(), 0;
     if (cli_bool(&v, "help") || at >= argc || strcmp(argv[at], "help") == 0)
         return print_help(stdout), 0;
-    if (open_log(&c, &v, &e) < 0)
-        return fatal(&c, &e, 1);
+    if (open_log(c, &v, &e) < 0)
+        return fatal(c, &e, 1);
     for (size_t i = 0; i < cli_n_commands; i++) {
         if (strcmp(cli_commands[i].name, argv[at]) != 0)
             continue;
         if (cli_commands[i].seals && hullrun_seal_self(argv, &e) < 0)
-            return fatal(&c, &e, 1);
-        int status = run_command(&c, &cli_commands[i], argv, argc, at + 1, &e);
-        arena_free(c.a);
-        fd_close(c.log_fd);
-        return status;
+            return fatal(c, &e, 1);
+        return run_command(c, &cli_commands[i], argv, argc, at + 1, &e);
     }
     (void)fprintf(stderr, "No help topic for '%s'\n", argv[at]);
     return 3;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli c = {.program = argv[0], .log_fd = -1, .a = arena_new()};
+    int status = dispatch(&c, argc, argv);
+    arena_free(c.a);
+    fd_close(c.log_fd);
+    return status;
 }
