@@ -17,7 +17,7 @@
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
+#define CLEANUP(fn) __attribute__((cleanup(fn), unused)) /* clang: held is not used */
 #define UNUSED __attribute__((unused))
 #define WARN_UNUSED __attribute__((warn_unused_result))
 
