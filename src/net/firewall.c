@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "net/internal.h"
 #include "sys/path.h"
 
@@ -14,7 +15,16 @@
 
 int firewall_open(struct net *n, struct err *e)
 {
-    return n->o.no_rules ? 0 : nft_open(&n->nft, e);
+    auto_free char *text = mem_printf("list chain inet %s others", n->table);
+    auto_buf struct buf list = BUF_MAX(65536);
+    struct err none;
+
+    if (n->o.no_rules)
+        return 0;
+    TRY(nft_open(&n->nft, e));
+    if (nft_query(n->nft, text, &list, &none) == 0) /* the last daemon's table */
+        n->stop = rules_stop_of(buf_cstr(&list));
+    return 0;
 }
 
 /* All of memory as text. */
@@ -34,7 +44,7 @@ static void whole_text(struct net *n, struct buf *out)
         const struct sandbox *sb = ent->val;
         publish_rules(n, &sb->doc, &ports);
     }
-    rules_all(n->table, nets.v, nets.n, ports.v, ports.n,
+    rules_all(n->table, n->stop, nets.v, nets.n, ports.v, ports.n,
               out); /* under the lock: the names are borrowed */
     pthread_mutex_unlock(&n->lock);
     vec_done(&nets);
@@ -51,6 +61,7 @@ static int rebuild(struct net *n, struct err *e)
         return err_set(e, ERR_TOO_LARGE, "too many published ports");
     if (nft_run(n->nft, buf_cstr(&text), e) < 0)
         return err_wrap(e, "write packet filter");
+    n->rules_written = true;
     return 0;
 }
 
@@ -119,24 +130,38 @@ void firewall_close(struct net *n, bool remove)
     n->nft = NULL;
 }
 
-static int put_one(const char *path, struct err *e)
+/* Turn a sysctl on. 1 when it was off. */
+static int turn_on(const char *path, struct err *e)
 {
     auto_buf struct buf now = BUF_MAX(64);
     int r;
 
     TRY(file_read(AT_FDCWD, path, &now, e));
-    if (buf_cstr(&now)[0] == '1')
+    if (buf_cstr(&now)[0] != '0')
         return 0;
     r = file_put(AT_FDCWD, path, "1");
-    return r < 0 ? err_neg(e, r, "write %s", path) : 0;
+    return r < 0 ? err_neg(e, r, "write %s", path) : 1;
 }
 
 int firewall_forward(struct net *n, bool ipv6, struct err *e)
 {
+    struct rule_stop stop = {false, false};
+    int r, r6 = 0;
+
     if (n->o.no_forward)
         return 0;
-    TRY(put_one("/proc/sys/net/ipv4/ip_forward", e));
-    if (ipv6)
-        TRY(put_one("/proc/sys/net/ipv6/conf/all/forwarding", e));
-    return 0;
+    pthread_mutex_lock(&n->rules_lock);
+    stop = n->stop;
+    r = turn_on("/proc/sys/net/ipv4/ip_forward", e);
+    if (r >= 0 && ipv6)
+        r6 = turn_on("/proc/sys/net/ipv6/conf/all/forwarding", e);
+    if (!n->o.forward_no_drop) {
+        n->stop.ip4 |= r > 0;
+        n->stop.ip6 |= r6 > 0;
+    }
+    bool changed = n->stop.ip4 != stop.ip4 || n->stop.ip6 != stop.ip6;
+    if (r >= 0 && r6 >= 0 && changed && n->rules_written)
+        r = rebuild(n, e);
+    pthread_mutex_unlock(&n->rules_lock);
+    return r < 0 || r6 < 0 ? -1 : 0;
 }

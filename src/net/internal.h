@@ -60,6 +60,8 @@ struct net {
     pthread_mutex_t rules_lock; /* one change of the packet filter at a time */
     struct nft *nft;            /* NULL: no rules are wanted */
     int64_t foreign_checked_ns; /* guarded by rules_lock */
+    struct rule_stop stop;      /* guarded by rules_lock */
+    bool rules_written;         /* guarded by rules_lock: the table is ours, of this run */
 
     /* set by net_open, then only read */
     struct arena *arena;
@@ -133,7 +135,11 @@ int firewall_ports(struct net *n, const char *verb, const struct rule_port *port
                    struct err *e);
 /** Remove all of it. */
 void firewall_close(struct net *n, bool remove);
-/** Let the kernel forward packets, unless --ip-forward=false. */
+/**
+ * Let the kernel forward packets, unless --ip-forward=false. Where it did not before, it goes on
+ * not forwarding between links that are not ours: a host must not become a router because it runs
+ * containers.
+ */
 int firewall_forward(struct net *n, bool ipv6, struct err *e);
 
 /* ---- firewalls of others: foreign.c ---- */

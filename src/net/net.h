@@ -40,6 +40,8 @@ struct net_opts {
     bool no_masq;            /* --ip-masq=false */
     bool no_rules;           /* --iptables=false: no nft table at all */
     bool no_forward;         /* --ip-forward=false */
+    bool forward_no_drop; /* --ip-forward-no-drop: where we turn forwarding on, others' packets are
+                             forwarded too */
     bool no_portd; /* --userland-proxy=false: only NAT serves ports; they are still reserved */
     bool foreign_respect;              /* never insert into the tables of other firewalls */
     const struct net_base_pool *pools; /* NULL: Docker's 172.17.0.0/16 ... 192.168.0.0/20 */

@@ -49,7 +49,7 @@ static const char table_text[] =
     "    }\n"
     "    chain forward {\n"
     "        type filter hook forward priority 0; policy accept;\n"
-    "        iifname != @bridges oifname != @bridges return\n"
+    "        iifname != @bridges oifname != @bridges goto others\n"
     "        iifname . oifname @talk accept\n"
     "        iifname @internal drop\n"
     "        oifname @internal drop\n"
@@ -115,17 +115,26 @@ void rules_port(const char *table, const char *verb, const struct rule_port *por
                      port->to_port);
 }
 
+struct rule_stop rules_stop_of(const char *listing)
+{
+    return (struct rule_stop){.ip4 = strstr(listing, "\"stop 4\"") != NULL,
+                              .ip6 = strstr(listing, "\"stop 6\"") != NULL};
+}
+
 void rules_none(const char *table, struct buf *out)
 {
     /* adding first makes the deletion of a table that is not there no error */
     (void)buf_printf(out, "add table inet %s\ndelete table inet %s\n", table, table);
 }
 
-void rules_all(const char *table, const struct rule_net *nets, size_t n_nets,
+void rules_all(const char *table, struct rule_stop stop, const struct rule_net *nets, size_t n_nets,
                const struct rule_port *ports, size_t n_ports, struct buf *out)
 {
     rules_none(table, out);
-    (void)buf_printf(out, "table inet %s {\n%s}\n", table, table_text);
+    (void)buf_printf(out, "table inet %s {\n    chain others {\n%s%s    }\n%s}\n", table,
+                     stop.ip4 ? "        meta nfproto ipv4 counter drop comment \"stop 4\"\n" : "",
+                     stop.ip6 ? "        meta nfproto ipv6 counter drop comment \"stop 6\"\n" : "",
+                     table_text);
     for (size_t i = 0; i < n_nets; i++)
         rules_net(table, "add", &nets[i], out);
     for (size_t i = 0; i < n_ports; i++)

@@ -27,13 +27,22 @@ struct rule_port {
     uint16_t to_port;
 };
 
+/** Families (4, 6) for which packets between links that are not ours are dropped: where we turned
+ * forwarding on. */
+struct rule_stop {
+    bool ip4, ip6;
+};
+
 /** The whole table with all its elements, replacing what is there in one transaction. */
-void rules_all(const char *table, const struct rule_net *nets, size_t n_nets,
+void rules_all(const char *table, struct rule_stop stop, const struct rule_net *nets, size_t n_nets,
                const struct rule_port *ports, size_t n_ports, struct buf *out);
 
 /** Add ("add") or remove ("delete") one network's elements, one port's element. */
 void rules_net(const char *table, const char *verb, const struct rule_net *net, struct buf *out);
 void rules_port(const char *table, const char *verb, const struct rule_port *port, struct buf *out);
+
+/** What the chain `others`, as nft lists it, stops: how the next daemon remembers. */
+struct rule_stop rules_stop_of(const char *listing);
 
 /** Remove the whole table; fine when it is not there. */
 void rules_none(const char *table, struct buf *out);

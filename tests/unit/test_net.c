@@ -833,6 +833,52 @@ static void test_udp_moves_on(void **state)
     fd_close(server);
 }
 
+/* A host that was no router must not become one, also after a restart of the daemon; one that was
+ * stays one. */
+static void test_no_router(void **state)
+{
+    struct nl_veth side = {.name = "side0", .mtu = 1400, .peer = "eth0"};
+    auto_netns struct netns ns = NETNS_NONE;
+    struct ip_addr gw = {0, 0};
+    struct nl_link l;
+    int server;
+
+    NEED_KERNEL();
+    net_teardown(net);
+    net_close(net);
+    assert_ok(netns_new(&ns, &e)); /* a machine on another link of the host */
+    auto_free char *file = mem_printf("%s/side", root);
+    assert_ok(netns_name(&ns, file, &e));
+    side.peer_ns = ns.fd;
+    assert_ok(nl_veth_add(nl, &side, &e));
+    assert_ok(nl_link_get(ns.nl, "eth0", &l, &e));
+    assert_ok(nl_link_up(ns.nl, l.index, &e));
+    give_address(nl, "side0", "198.19.0.1/24");
+    give_address(ns.nl, "eth0", "198.19.0.2/24");
+    assert_true(ip_parse(str_of("198.19.0.1"), &gw));
+    assert_ok(nl_route_add(ns.nl, net_of("198.18.0.0/24"), gw, l.index, &e));
+    assert_true(ip_parse(str_of("198.18.0.1"), &gw));
+    assert_ok(nl_link_get(outside.nl, "eth0", &l, &e));
+    assert_ok(nl_route_add(outside.nl, net_of("198.19.0.0/24"), gw, l.index, &e));
+    server = sock_in(file, "0.0.0.0", 80, SOCK_STREAM, true);
+
+    assert_int_equal(file_put(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "1"), 0);
+    open_net(NULL, 0, NULL, 0);
+    expect_reach(server, "outside", "198.19.0.2", 80, "198.18.0.2");
+    net_teardown(net);
+    net_close(net);
+    assert_int_equal(file_put(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "0"), 0);
+    open_net(NULL, 0, NULL, 0);
+    expect_no_reach("outside", "198.19.0.2", 80);
+    net_close(net);
+    open_net(NULL, 0, NULL, 0);
+    expect_no_reach("outside", "198.19.0.2", 80);
+
+    assert_ok(nl_link_del(nl, "side0", &e));
+    assert_ok(netns_unname(file, &e));
+    fd_close(server);
+}
+
 /* How long the usual things take; printed, and held to limits that only a lock or a wait in the
  * wrong place would break. */
 static void test_speed(void **state)
@@ -871,6 +917,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign_forward, begin, end),
         cmocka_unit_test_setup_teardown(test_foreign_docker_user, begin, end),
         cmocka_unit_test_setup_teardown(test_udp_moves_on, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_router, begin, end),
         cmocka_unit_test_setup_teardown(test_threads, begin, end),
         cmocka_unit_test_setup_teardown(test_speed, begin, end),
     };

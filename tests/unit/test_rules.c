@@ -88,12 +88,16 @@ static void test_nft_takes_it(void **state)
     assert_ok(nft_open(&nft, &e));
     for (int i = 0; i < 2; i++) {
         buf_reset(&text);
-        rules_all("hull_test", nets, 2, ports, 4, &text);
+        rules_all("hull_test", (struct rule_stop){true, i == 1}, nets, 2, ports, 4, &text);
         assert_false(text.over);
         assert_ok(nft_run(nft, buf_cstr(&text), &e));
     }
     assert_ok(nft_query(nft, "list table inet hull_test", &list, &e));
     assert_non_null(strstr(buf_cstr(&list), "6 . 8080 : 172.17.0.2 . 80"));
+    buf_reset(&list);
+    assert_ok(nft_query(nft, "list chain inet hull_test others", &list, &e));
+    struct rule_stop stop = rules_stop_of(buf_cstr(&list));
+    assert_true(stop.ip4 && stop.ip6);
     for (size_t i = 0; i < 4; i++) {
         buf_reset(&text);
         rules_port("hull_test", "delete", &ports[i], &text);
