@@ -348,3 +348,12 @@ int cli_moment(struct cli *c, const char *text, const char **out, struct err *e)
                         (long long)(ns % NS_PER_S));
     return 0;
 }
+
+void cli_words_map(struct cli *c, struct strmap *m, const struct strv *words)
+{
+    for (size_t i = 0; i < words->n; i++) {
+        struct str val = str_of(words->v[i]), key = str_cut(&val, '=');
+        auto_free char *k = str_dup(key), *v = str_dup(val);
+        strmap_set(m, c->arena, k, v);
+    }
+}

@@ -84,6 +84,9 @@ const char *cli_query(struct cli *c, const char *path, const char *key, const ch
  * KEY=VALUE". */
 int cli_filters(struct cli *c, const struct strv *words, const char **out, struct err *e);
 
+/** "key=value" words into a map in the arena; without "=" the value is "". */
+void cli_words_map(struct cli *c, struct strmap *m, const struct strv *words);
+
 /**
  * A moment as the daemon takes it, unix seconds with a fraction, from "10m" (ago, on our clock),
  * RFC 3339, a date, or unix seconds. text NULL gives NULL.

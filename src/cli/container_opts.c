@@ -14,16 +14,6 @@
 
 #define FILE_MAX (1u << 20)
 
-/* "key=value" words into a map; without "=" the value is "". */
-static void map_fill(struct cli *cli, struct strmap *m, const struct strv *words)
-{
-    for (size_t i = 0; i < words->n; i++) {
-        struct str val = str_of(words->v[i]), key = str_cut(&val, '=');
-        auto_free char *k = str_dup(key), *v = str_dup(val);
-        strmap_set(m, cli->arena, k, v);
-    }
-}
-
 static int restart_parse(struct cli *cli, const char *text, struct restart_policy *out,
                          struct err *e)
 {
@@ -358,7 +348,7 @@ static int build_labels(struct cli *cli, const struct container_opts *o,
 {
     struct strv lines = {0};
     TRY(env_read(cli, &o->label_file, &o->label, &lines, e));
-    map_fill(cli, &cfg->labels, &lines);
+    cli_words_map(cli, &cfg->labels, &lines);
     return 0;
 }
 
@@ -393,10 +383,10 @@ static void build_host(struct cli *cli, const struct container_opts *o, struct h
     h->runtime = o->runtime;
     h->isolation = o->isolation;
     h->log.type = o->log_driver;
-    map_fill(cli, &h->log.config, &o->log_opt);
-    map_fill(cli, &h->annotations, &o->annotations);
-    map_fill(cli, &h->storage_opt, &o->storage_opt);
-    map_fill(cli, &h->sysctls, &o->sysctl);
+    cli_words_map(cli, &h->log.config, &o->log_opt);
+    cli_words_map(cli, &h->annotations, &o->annotations);
+    cli_words_map(cli, &h->storage_opt, &o->storage_opt);
+    cli_words_map(cli, &h->sysctls, &o->sysctl);
     if (o->init) {
         h->init = ARENA_NEW(cli->arena, bool);
         *h->init = true;

@@ -8,8 +8,6 @@
 #include "cli/table.h"
 #include "types/system.h"
 
-#define EXIT_TEMPLATE 64
-
 struct info_opts {
     const char *format;
 };
@@ -112,21 +110,12 @@ static void print_host(struct cli *cli, const struct system_info *s)
     put("\n");
 }
 
-static int show_template(struct call *c, const char *format, const char *raw, struct err *e)
+static int print_raw(struct call *c, const char *format, const char *raw, struct err *e)
 {
-    auto_template struct template *t = NULL;
-    auto_buf struct buf out = BUF_MAX(CLI_BODY_MAX);
-    c->status = EXIT_TEMPLATE;
-    if (template_parse(strcmp(format, "json") == 0 ? "{{json .}}" : format, &t, e) < 0)
-        return err_wrap(e, "template parsing error");
     struct json_object *data = json_tokener_parse(raw);
-    int rc = template_exec(t, data, &(struct template_opts){.missing_error = true}, &out, e);
+    int rc = print_object(c, format, data, e);
     json_object_put(data);
-    if (rc < 0)
-        return err_wrap(e, "template parsing error");
-    c->status = 0;
-    put_line("%s", buf_cstr(&out));
-    return 0;
+    return rc;
 }
 
 static int info_run(struct call *c, struct err *e)
@@ -136,7 +125,7 @@ static int info_run(struct call *c, struct err *e)
     struct system_info s;
     int rc = cli_raw(c->cli, "/info", &raw, e);
     if (rc == 0 && o->format != NULL)
-        return show_template(c, o->format, raw.p, e);
+        return print_raw(c, o->format, raw.p, e);
     if (o->format == NULL) {
         put_line("Client: Hull\n Version:    %s\n Context:    %s\n Debug Mode: %s\n\nServer:",
                  HULL_VERSION, c->cli->context, yes(c->cli->debug));

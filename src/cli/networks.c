@@ -108,23 +108,14 @@ static int volume_ls_run(struct call *c, struct err *e)
     return table_print(&t, e);
 }
 
-static void map_fill(struct cli *cli, struct strmap *m, const struct strv *words)
-{
-    for (size_t i = 0; i < words->n; i++) {
-        struct str val = str_of(words->v[i]), key = str_cut(&val, '=');
-        auto_free char *k = str_dup(key), *v = str_dup(val);
-        strmap_set(m, cli->arena, k, v);
-    }
-}
-
 static int volume_create_run(struct call *c, struct err *e)
 {
     const struct list_opts *o = c->opts;
     struct volume_create doc = {.driver = o->driver != NULL ? o->driver : "local",
                                 .name = c->args.n > 0 ? c->args.v[0] : NULL};
     struct volume_inspect made;
-    map_fill(c->cli, &doc.driver_opts, &o->opt);
-    map_fill(c->cli, &doc.labels, &o->label);
+    cli_words_map(c->cli, &doc.driver_opts, &o->opt);
+    cli_words_map(c->cli, &doc.labels, &o->label);
     TRY(cli_send_json(c->cli, "POST", "/volumes/create", &volume_create_json, &doc,
                       &volume_inspect_json, &made, e));
     put_line("%s", made.name);

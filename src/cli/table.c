@@ -6,9 +6,11 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/command.h"
 #include "cli/human.h"
 
 #define OUT_MAX (256u << 20)
+#define EXIT_TEMPLATE 64 /* what docker exits with for a bad template of one object */
 
 void put(const char *text)
 {
@@ -186,4 +188,18 @@ void table_done(struct table *t)
     vec_done(&t->rows);
     template_free(t->tpl);
     t->tpl = NULL;
+}
+
+int print_object(struct call *c, const char *format, struct json_object *data, struct err *e)
+{
+    static const struct template_opts strict = {.missing_error = true};
+    auto_template struct template *t = NULL;
+    auto_buf struct buf out = BUF_MAX(OUT_MAX);
+    if (template_parse(strcmp(format, "json") == 0 ? "{{json .}}" : format, &t, e) < 0 ||
+        template_exec(t, data, &strict, &out, e) < 0) {
+        c->status = EXIT_TEMPLATE;
+        return err_wrap(e, "template parsing error");
+    }
+    put_line("%s", buf_cstr(&out));
+    return 0;
 }

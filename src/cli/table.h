@@ -51,6 +51,13 @@ int table_print(struct table *t, struct err *e);
 void table_done(struct table *t);
 #define auto_table CLEANUP(table_done)
 
+/**
+ * Print one object through a template as inspect, version and info do: strictly, and a bad template
+ * exits with 64. format "json" is {{json .}}. data is borrowed.
+ */
+struct call;
+int print_object(struct call *c, const char *format, struct json_object *data, struct err *e);
+
 /** Lay out cells separated by tabs and lines by \n: columns are as wide as their longest cell + 3,
  * at least min. */
 void tab_layout(const char *text, size_t min, struct buf *out);

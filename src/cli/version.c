@@ -7,8 +7,6 @@
 #include "cli/table.h"
 #include "types/system.h"
 
-#define EXIT_TEMPLATE 64
-
 struct version_opts {
     const char *format;
 };
@@ -101,21 +99,12 @@ static void server_text(const struct system_version *v, struct buf *b)
 
 static int show_template(struct call *c, const char *format, const char *raw, struct err *e)
 {
-    auto_template struct template *t = NULL;
-    auto_buf struct buf out = BUF_MAX(CLI_BODY_MAX);
-    c->status = EXIT_TEMPLATE;
-    if (template_parse(strcmp(format, "json") == 0 ? "{{json .}}" : format, &t, e) < 0)
-        return err_wrap(e, "template parsing error");
     struct json_object *data = json_object_new_object();
     json_object_object_add(data, "Client", client_json(c->cli, c->cli->version));
     json_object_object_add(data, "Server", raw != NULL ? json_tokener_parse(raw) : NULL);
-    int rc = template_exec(t, data, &(struct template_opts){.missing_error = true}, &out, e);
+    int rc = print_object(c, format, data, e);
     json_object_put(data);
-    if (rc < 0)
-        return err_wrap(e, "template parsing error");
-    c->status = 0;
-    put_line("%s", buf_cstr(&out));
-    return 0;
+    return rc;
 }
 
 static int version_run(struct call *c, struct err *e)
