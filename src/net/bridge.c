@@ -65,6 +65,24 @@ static int own_address(struct net *n, const struct network *w, int i, struct err
                        e);
 }
 
+/* Addresses of earlier settings on a bridge of ours. */
+static int drop_old_addresses(struct net *n, const struct network *w, struct err *e)
+{
+    struct nl_addrs addrs = {0};
+    int r = nl_addrs(n->nl, &addrs, e);
+
+    for (size_t i = 0; r == 0 && i < addrs.n; i++) {
+        const struct nl_addr *a = &addrs.v[i];
+        int k = a->net.addr.family == 4 ? 0 : 1;
+        bool link_local = k == 1 && a->net.addr.v >> 118 == 0x3fa; /* fe80::/10 */
+        bool wanted = ip_eq(a->net.addr, w->gateway[k]) && a->net.bits == w->subnet[k].bits;
+        if (a->index == w->bridge_index && !link_local && !wanted)
+            r = nl_addr_del(n->nl, a->index, a->net, e);
+    }
+    vec_done(&addrs);
+    return r;
+}
+
 int bridge_up(struct net *n, struct network *w, struct err *e)
 {
     const char *name = w->doc.bridge;
@@ -94,6 +112,8 @@ int bridge_up(struct net *n, struct network *w, struct err *e)
     } else {
         link_sysctl("ipv6", name, "accept_ra", "0");
     }
+    if (!w->bridge_given)
+        TRY(drop_old_addresses(n, w, e));
     TRY(own_address(n, w, 0, e));
     TRY(own_address(n, w, 1, e));
     TRY(nl_link_up(n->nl, link.index, e));

@@ -302,6 +302,14 @@ int nl_addr_add(struct nl *nl, int index, struct ip_net addr, struct err *e)
                ip_net_format(addr, text), e);
 }
 
+int nl_addr_del(struct nl *nl, int index, struct ip_net addr, struct err *e)
+{
+    char buf[NL_REQUEST_MAX] __attribute__((aligned(4))), text[IP_TEXT_MAX];
+
+    return ask(nl, nl_msg_addr(buf, RTM_DELADDR, index, addr), NULL, NULL, EADDRNOTAVAIL,
+               "remove address", ip_net_format(addr, text), e);
+}
+
 int nl_route_add(struct nl *nl, struct ip_net dst, struct ip_addr gateway, int index, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4))), text[IP_TEXT_MAX];

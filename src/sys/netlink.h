@@ -107,6 +107,9 @@ int nl_link_mtu(struct nl *nl, int index, uint32_t mtu, struct err *e);
 /** Add an address (IPv6 without duplicate detection); one that is there already is no error. */
 int nl_addr_add(struct nl *nl, int index, struct ip_net addr, struct err *e);
 
+/** Remove it; one that is gone is no error. */
+int nl_addr_del(struct nl *nl, int index, struct ip_net addr, struct err *e);
+
 /** Add a route through a gateway (family none: direct) on a link; one that is there already is no
  * error. */
 int nl_route_add(struct nl *nl, struct ip_net dst, struct ip_addr gateway, int index,

@@ -879,6 +879,87 @@ static void test_no_router(void **state)
     fd_close(server);
 }
 
+/* Beside another engine that has docker0: our own bridge and the next pool. And what the flags say.
+ */
+static void test_beside_another(void **state)
+{
+    struct net_opts o = {.exec_root = root, .portd_path = program};
+    struct net_network bridge;
+    struct nl_addrs addrs = {0};
+    struct nl_link l;
+
+    NEED_KERNEL();
+    net_teardown(net);
+    net_close(net);
+    net = NULL;
+    assert_ok(nl_bridge_add(nl, "docker0", 0, NULL, NULL, &e));
+    give_address(nl, "docker0", "172.17.0.1/16");
+    assert_ok(net_open(&o, NULL, 0, NULL, 0, &net, &e));
+    assert_ok(net_find(net, "bridge", arena, &bridge, &e));
+    assert_string_equal(bridge.bridge, "hull0");
+    assert_string_equal(bridge.pools.v[0].subnet, "172.18.0.0/16");
+    net_teardown(net);
+    net_close(net);
+    assert_ok(nl_link_get(nl, "docker0", &l, &e)); /* not ours: it stays */
+
+    o.bip = "10.200.0.9/24";
+    o.fixed_cidr = "10.200.0.128/25";
+    assert_ok(net_open(&o, NULL, 0, NULL, 0, &net, &e));
+    struct net_sandbox sb = make("a", "bridge", NULL, 0);
+    assert_string_equal(sb.endpoints.v[0].ip, "10.200.0.128");
+    assert_string_equal(sb.endpoints.v[0].gateway, "10.200.0.9");
+    assert_string_equal(sb.endpoints.v[0].ip6, "");
+    assert_ok(net_sandbox_close(net, sb.id, &e));
+
+    /* the same database with another flag: the default bridge is made anew, the rest stays */
+    struct net_network *saved;
+    size_t n;
+    net_networks(net, arena, &saved, &n);
+    net_close(net);
+    o.bip = "10.201.0.1/24";
+    o.fixed_cidr = NULL;
+    assert_ok(net_open(&o, saved, n, NULL, 0, &net, &e));
+    assert_ok(net_find(net, "bridge", arena, &bridge, &e));
+    assert_string_equal(bridge.pools.v[0].subnet, "10.201.0.0/24");
+    assert_ok(nl_link_get(nl, "hull0", &l, &e));
+    assert_ok(nl_addrs(nl, &addrs, &e));
+    n = 0;
+    vec_each(at, &addrs)
+        n += at->index == l.index && at->net.addr.family == 4;
+    vec_done(&addrs);
+    assert_int_equal(n, 1); /* the old address went */
+    net_teardown(net);
+    net_close(net);
+
+    o.bip = NULL;
+    o.bridge = "docker0"; /* the user's own: its address is the gateway, and it is never removed */
+    assert_ok(net_open(&o, NULL, 0, NULL, 0, &net, &e));
+    assert_ok(net_find(net, "bridge", arena, &bridge, &e));
+    assert_string_equal(bridge.pools.v[0].subnet, "172.17.0.0/16");
+    net_teardown(net);
+    net_close(net);
+    o.bridge = "none";
+    assert_ok(net_open(&o, NULL, 0, NULL, 0, &net, &e));
+    assert_err(net_find(net, "bridge", arena, &bridge, &e), ERR_NOT_FOUND,
+               "network bridge not found");
+    net_teardown(net);
+    net_close(net);
+    assert_ok(nl_link_del(nl, "docker0", &e));
+    net = NULL;
+
+    o.bridge = "br9";
+    assert_err(net_open(&o, NULL, 0, NULL, 0, &net, &e), ERR_INVALID,
+               "br9 must be created manually");
+    o.bridge = NULL;
+    o.bip = "10.0.0.1";
+    assert_err(net_open(&o, NULL, 0, NULL, 0, &net, &e), ERR_INVALID,
+               "invalid CIDR address: 10.0.0.1");
+    o.bip = NULL;
+    o.table = "x; flush ruleset";
+    assert_err(net_open(&o, NULL, 0, NULL, 0, &net, &e), ERR_INVALID, "invalid name of nft table");
+    open_net(NULL, 0, NULL, 0);
+}
+
 /* How long the usual things take; printed, and held to limits that only a lock or a wait in the
  * wrong place would break. */
 static void test_speed(void **state)
@@ -918,6 +999,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign_docker_user, begin, end),
         cmocka_unit_test_setup_teardown(test_udp_moves_on, begin, end),
         cmocka_unit_test_setup_teardown(test_no_router, begin, end),
+        cmocka_unit_test_setup_teardown(test_beside_another, begin, end),
         cmocka_unit_test_setup_teardown(test_threads, begin, end),
         cmocka_unit_test_setup_teardown(test_speed, begin, end),
     };
