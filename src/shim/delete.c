@@ -10,6 +10,7 @@
 #include "rpc/pb.h"
 #include "shim/flags.h"
 #include "shim/options.h"
+#include "shim/start.h"
 #include "shim/bundle_mounts.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -26,6 +27,23 @@ static uint32_t read_pid(const char *bundle)
                                                                                   : 0;
 }
 
+/* The dead shim's socket; one that is served belongs to a group whose shim lives. */
+static void remove_socket(const char *bundle)
+{
+    auto_free char *path = mem_printf("%s/address", bundle);
+    auto_buf struct buf text = BUF_MAX(4096);
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct err ignored = {0};
+    if (file_read(AT_FDCWD, path, &text, &ignored) < 0)
+        return;
+    struct str socket_path = {text.p, text.n};
+    if (!str_starts(socket_path, "unix://" SHIM_SOCKET_DIR "/"))
+        return;
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", text.p + strlen("unix://"));
+    if (shim_is_served(&addr, &ignored) == 0)
+        (void)unlink(addr.sun_path); /* may be gone already */
+}
+
 int action_delete(const struct flags *f, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
@@ -40,6 +58,7 @@ int action_delete(const struct flags *f, struct err *e)
         log_warn("the runtime could not delete the container", "id", f->id, "error", why.msg, NULL);
     if (bundle_unmount(bundle, &why) < 0)
         log_warn("rootfs not unmounted", "id", f->id, "error", why.msg, NULL);
+    remove_socket(bundle);
     Shim__DeleteResponse resp = SHIM__DELETE_RESPONSE__INIT;
     resp.pid = read_pid(bundle);
     resp.exit_status = 128 + SIGKILL;

@@ -4,20 +4,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "shim/flags.h"
 #include "shim/options.h"
 #include "shim/sha256.h"
+#include "shim/start.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 #include "sys/spawn.h"
 
-#define SOCKET_DIR "/run/containerd/s"
 #define LISTEN_FD 3
 #define OOM_MAX 1000
 #define BACKLOG 128
@@ -28,11 +26,10 @@ static void socket_path(const struct flags *f, const char *group, struct sockadd
     auto_free char *name = mem_printf("%s/%s/%s", f->address, f->ns, group);
     sha256_hex(name, strlen(name), digest);
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    (void)snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s", SOCKET_DIR, digest);
+    (void)snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s", SHIM_SOCKET_DIR, digest);
 }
 
-/* 1: a shim listens there. */
-static int is_served(const struct sockaddr_un *addr, struct err *e)
+int shim_is_served(const struct sockaddr_un *addr, struct err *e)
 {
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -46,14 +43,14 @@ static int is_served(const struct sockaddr_un *addr, struct err *e)
 /* A listening socket, or -1 with EXISTS when a shim serves the address. */
 static int listen_on(const struct sockaddr_un *addr, struct err *e)
 {
-    TRY(path_mkdirs(SOCKET_DIR, 0711, e));
+    TRY(path_mkdirs(SHIM_SOCKET_DIR, 0711, e));
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || fchmod(fd, 0600) < 0)
         return err_sys(e, "socket");
     for (int tries = 0; bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0; tries++) {
         if (errno != EADDRINUSE || tries > 1)
             return err_sys(e, "bind %s", addr->sun_path);
-        int served = is_served(addr, e);
+        int served = shim_is_served(addr, e);
         TRY(served);
         if (served)
             return err_set(e, ERR_EXISTS, "a shim serves %s", addr->sun_path);

@@ -113,7 +113,7 @@ static int send_frame(struct client *c, enum attach_type type, const char *p, si
 
 void clients_send(struct clients *all, enum stdio_stream stream, const char *p, size_t n)
 {
-    list_each (link, &all->list) {
+    list_each(link, &all->list) {
         struct client *c = CONTAINER_OF(link, struct client, link);
         if (c->attached && (c->want & 1U << stream) != 0 &&
             send_frame(c, (enum attach_type)stream, p, n) < 0)
@@ -125,7 +125,7 @@ void clients_send(struct clients *all, enum stdio_stream stream, const char *p, 
 void clients_end(struct clients *all)
 {
     all->ended = true;
-    list_each (link, &all->list) {
+    list_each(link, &all->list) {
         struct client *c = CONTAINER_OF(link, struct client, link);
         if (c->attached && send_frame(c, ATTACH_T_END, NULL, 0) < 0)
             drop(c);
@@ -135,7 +135,7 @@ void clients_end(struct clients *all)
 
 bool clients_waiting(const struct clients *all)
 {
-    list_each (link, &all->list)
+    list_each(link, &all->list)
         if (CONTAINER_OF(link, struct client, link)->out.n > 0)
             return true;
     return false;
@@ -214,7 +214,7 @@ static int receive(struct client *c)
 
 static void set_input_full(struct clients *all)
 {
-    list_each (link, &all->list)
+    list_each(link, &all->list)
         (void)watch(CONTAINER_OF(link, struct client, link)); /* epoll_ctl of an open socket */
 }
 
@@ -241,7 +241,7 @@ static void on_client(struct source *s, int fd, uint32_t events, void *arg)
 void clients_resume_input(struct clients *all)
 {
     all->input_full = false;
-    list_each (link, &all->list) {
+    list_each(link, &all->list) {
         struct client *c = CONTAINER_OF(link, struct client, link);
         if (take_frames(c) < 0)
             drop(c);
@@ -318,7 +318,7 @@ void clients_free(struct clients *all)
     loop_del(all->listen_src);
     fd_close(all->listen_fd);
     (void)unlink(all->path); /* may be gone with its folder */
-    list_each (link, &all->list) {
+    list_each(link, &all->list) {
         struct client *c = CONTAINER_OF(link, struct client, link);
         int room = (int)(2 * c->out.n + 65536);
         if (c->out.n > 0)

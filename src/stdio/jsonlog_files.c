@@ -54,7 +54,7 @@ static int open_all(const char *path, numbered_vec *out, struct err *e)
 
 static void close_all(numbered_vec *v)
 {
-    vec_each (f, v)
+    vec_each(f, v)
         fd_close(f->fd);
     v->n = 0;
 }
@@ -62,7 +62,7 @@ static void close_all(numbered_vec *v)
 static bool all_in_place(const char *path, numbered_vec *v)
 {
     struct stat st;
-    vec_each (f, v)
+    vec_each(f, v)
         if (fstat(f->fd, &st) < 0 || !is_at(path, f->number, &st))
             return false;
     return true;
@@ -90,7 +90,7 @@ int jsonlog_files_open(const char *path, struct jsonlog_files *out, struct err *
 
 void jsonlog_files_close(struct jsonlog_files *f)
 {
-    vec_each (fd, &f->fds)
+    vec_each(fd, &f->fds)
         fd_close(*fd);
     vec_done(&f->fds);
 }

@@ -10,6 +10,8 @@ image=docker.io/library/busybox:latest
 setup() {
     need_root
     test_begin
+    # runtimes keep their state by namespace and id: other tests may run beside this one
+    export ctr_namespace=t${T##*.} CONTAINERD_NAMESPACE=t${T##*.}
     debian_containerd_start
     ctr images import "$(image_file busybox)" >/dev/null
     runtime=(--runtime io.containerd.hull.v2)
@@ -23,6 +25,10 @@ teardown() {
         timeout -s KILL 5 "$T/bin/ctr" --address "$ctr_address" containers rm "$id" >/dev/null 2>&1 || true
     done
     test_end || status=1
+    # what stays of a namespace is an empty folder
+    for id in /run/hull-runc /run/containerd/runc; do
+        [ ! -e "$id/$ctr_namespace" ] || rmdir "$id/$ctr_namespace" || status=1
+    done
     return $status
 }
 
@@ -192,14 +198,65 @@ common_tour() {
     jq -r 'select(.stream == "stdout") | .log' "$log" | grep . | cmp - <(seq 1 1000)
 }
 
+@test "attach: input with its end, output to all, the log beside it" {
+    need_tool python3
+    local log=$T/a-json.log second
+    run_in a -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=$log&attach=$T/a.sock&stdin=1" -- \
+        /bin/sh -c 'cat; echo done >&2'
+    python3 "$top/tests/lib/attach.py" "$T/a.sock" 2 </dev/null >"$T/second" &
+    second=$!
+    wait_until test -S "$T/a.sock"
+    run -0 --separate-stderr python3 "$top/tests/lib/attach.py" "$T/a.sock" 7 < <(seq 1 20000)
+    expect_output "$(seq 1 20000)"
+    [ "$stderr" = done ]
+    wait "$second"
+    tail -n 1 "$T/second" | grep -qx 20000
+    wait_until stopped a
+    ctr tasks rm a
+    [ "$(jq -r 'select(.stream == "stdout") | .log' "$log" | grep -c .)" = 20000 ]
+    [ ! -e "$T/a.sock" ]
+}
+
+@test "attach: a slow client holds up the container, and gets all" {
+    need_tool python3
+    run_in a -d --log-uri "binary://$T/bin/hull-logger?driver=none&attach=$T/a.sock&stdin=1" -- \
+        /bin/sh -c 'read go; head -c 30000000 /dev/zero'
+    wait_until test -S "$T/a.sock"
+    [ "$( (echo go; sleep 5) | python3 "$top/tests/lib/attach.py" "$T/a.sock" 3 | (sleep 1; wc -c))" = 30000000 ]
+    wait_until stopped a
+}
+
+@test "our logger holds the FIFOs of a shim that is not ours" {
+    need_tool python3
+    local log=$T/f-json.log pid seen
+    mkfifo "$T/0" "$T/1" "$T/2"
+    pid=$("$T/bin/hull-logger" --detach --fifo-stdin "$T/0" --fifo-stdout "$T/1" --fifo-stderr "$T/2" \
+        "binary://$T/bin/hull-logger?driver=json-file&path=$log&attach=$T/f.sock&stdin=1")
+    kill -0 "$pid"
+    [ -S "$T/f.sock" ]
+    python3 "$top/tests/lib/attach.py" "$T/f.sock" 7 < <(echo typed) >"$T/seen" &
+    seen=$!
+    # the container: copies a line, waits for the end of its input
+    sh -c 'cat; echo after the end >&2' <"$T/0" >"$T/1" 2>"$T/2"
+    wait "$seen"
+    [ "$(cat "$T/seen")" = typed ]
+    wait_until gone "$pid"
+    [ "$(jq -r '.stream + " " + .log' "$log" | grep . | sort | xargs)" = 'stderr after the end stdout typed' ]
+    run -1 "$T/bin/hull-logger" --detach --fifo-stdout "$T/none" "binary://$T/bin/hull-logger?driver=none"
+    expect_match 'hull-logger: open FIFO .*No such file'
+}
+
 @test "a shim that is killed: containerd has it cleaned up" {
-    local shim pid
+    local shim pid socket
     run_in k -d -- sleep 1000
     shim=$(shim_of k)
+    socket=$(sed 's,^unix://,,' "$T"/d-state/io.containerd.runtime.v2.task/*/k/address)
+    [ -S "$socket" ]
     pid=$(ctr tasks ls | awk '$1 == "k" {print $2}')
     kill -KILL "$shim"
     wait_until gone "$pid"
     wait_until sh -c "! grep -q '$T/d-state.*/k/rootfs' /proc/self/mountinfo"
+    wait_until test ! -e "$socket"
     ctr containers rm k
 }
 
