@@ -5,7 +5,9 @@
  */
 #include <fcntl.h>
 #include <locale.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "archive/copy.h"
@@ -17,6 +19,7 @@
 #include "sys/job.h"
 #include "types/digest.h"
 
+#define VIEW_POINT "/dev" /* a directory that every system has and nothing here needs any more */
 #define MAX_FILE_BYTES (1LL << 40)
 
 struct work {
@@ -105,7 +108,7 @@ static const struct op {
 static const struct op *op_find(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(ops); i++)
-        if (strcmp(ops[i].name, name) == 0)
+        if (name != NULL && strcmp(ops[i].name, name) == 0)
             return &ops[i];
     return NULL;
 }
@@ -123,6 +126,19 @@ static int reply(const struct op *op, const struct work *w, struct err *e)
     return r;
 }
 
+/* The merged view exists only here, in a mount namespace that dies with us. */
+static int mount_view(struct work *w, struct err *e)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return err_sys(e, "make a mount namespace");
+    if (chdir(w->job.mount_dir) < 0)
+        return err_sys(e, "enter %s", w->job.mount_dir);
+    if (mount("overlay", VIEW_POINT, "overlay", 0, w->job.mount_data) < 0)
+        return err_sys(e, "mount the layers below");
+    w->root_fd = open(VIEW_POINT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return w->root_fd < 0 ? err_sys(e, "open the mounted layers") : 0;
+}
+
 static int work_run(struct work *w, struct err *e)
 {
     struct buf doc = BUF_MAX(JOB_DOC_MAX);
@@ -133,14 +149,20 @@ static int work_run(struct work *w, struct err *e)
     TRY(r);
     const struct op *op = op_find(w->job.op);
     if (op == NULL)
-        return err_set(e, ERR_INVALID, "unknown operation \"%.50s\"", w->job.op);
+        return err_set(e, ERR_INVALID, "unknown operation \"%.50s\"",
+                       w->job.op != NULL ? w->job.op : "");
+    if (w->job.path == NULL)
+        w->job.path = "/";
     if (w->job.name != NULL && (w->job.name[0] == 0 || strchr(w->job.name, '/') != NULL ||
                                 strcmp(w->job.name, "..") == 0 || strcmp(w->job.name, ".") == 0))
         return err_set(e, ERR_INVALID, "invalid name \"%.255s\"", w->job.name);
     int next = JOB_FIRST_FD;
-    w->root_fd = op->has_root ? next++ : -1;
+    bool own_view = op->has_root && w->job.mount_data != NULL && w->job.mount_dir != NULL;
+    w->root_fd = op->has_root && !own_view ? next++ : -1;
     w->data_fd = op->has_data ? next++ : -1;
     sha256_free(sha256_new()); /* libcrypto loads what it needs while files can be opened */
+    if (own_view)
+        TRY(mount_view(w, e));
     TRY(sandbox_enter(w->root_fd, MAX_FILE_BYTES, e));
     TRY(op->run(w, e));
     return reply(op, w, e);

@@ -63,6 +63,8 @@ int members_read(int input_fd, const struct unpack_job *job, struct unpack_resul
 static int write_one(struct tar_out *t, const struct archive_member *m, struct err *e)
 {
     auto_fd int fd = -1;
+    if (m->name == NULL || m->type == NULL)
+        return err_set(e, ERR_INVALID, "a member without name or type");
     bool is_dir = strcmp(m->type, "dir") == 0, is_link = strcmp(m->type, "link") == 0;
     auto_free char *dir_name = mem_printf("%s/", m->name);
     struct archive_entry *ent = archive_entry_new();
@@ -72,7 +74,7 @@ static int write_one(struct tar_out *t, const struct archive_member *m, struct e
     archive_entry_set_size(ent, is_dir || is_link ? 0 : m->size);
     archive_entry_set_mtime(ent, 0, 0);
     if (is_link)
-        archive_entry_set_symlink(ent, m->target);
+        archive_entry_set_symlink(ent, m->target != NULL ? m->target : "");
     int r = is_dir || is_link ? 0 : ask(m, &fd, e);
     if (r == 0 && !is_dir && !is_link && fd < 0)
         r = err_set(e, ERR_INTERNAL, "no data for %s", m->name);

@@ -108,7 +108,7 @@ int container_list(struct store *s, const struct scope *sc, const struct strv *f
         vec_push_in(a, &list, rec);
     }
     TRY(more);
-    vec_each (rec, &list) {
+    vec_each(rec, &list) {
         TRY(read_extensions(&t, sc->ns, a, rec, e));
     }
     *out = list.v;

@@ -90,7 +90,7 @@ int content_list(struct store *s, const struct scope *sc, const struct strv *fil
             read_row(&r, a, vec_add_in(a, &list));
         TRY(more);
     }
-    vec_each (info, &list) {
+    vec_each(info, &list) {
         if (filters_match(f, field, info))
             TRY(fn(arg, info, e));
     }

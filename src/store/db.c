@@ -100,7 +100,7 @@ void db_close(struct db *db)
 {
     if (db->h == NULL)
         return;
-    map_each (ent, &db->statements) {
+    map_each(ent, &db->statements) {
         sqlite3_finalize(ent->val);
     }
     map_done(&db->statements);

@@ -259,8 +259,8 @@ void filters_free(struct filters *f)
 {
     if (f == NULL)
         return;
-    vec_each (c, &f->v) {
-        vec_each (part, &c->path) {
+    vec_each(c, &f->v) {
+        vec_each(part, &c->path) {
             free(*part);
         }
         vec_done(&c->path);

@@ -103,8 +103,7 @@ int lease_list(struct store *s, const struct scope *sc, const struct strv *filte
 
 static int check_type(const struct lease_resource *r, struct err *e)
 {
-    static const char *const types[] = {"content", "ingests", "images",
-                                        ("snapshots/" SNAPSHOTTER)};
+    static const char *const types[] = {"content", "ingests", "images", ("snapshots/" SNAPSHOTTER)};
     if (r->id == NULL || r->id[0] == 0 || strlen(r->id) > 4096)
         return err_set(e, ERR_INVALID, "lease resource id must not be empty: invalid argument");
     for (size_t i = 0; i < ARRAY_LEN(types); i++)

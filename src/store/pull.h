@@ -69,4 +69,9 @@ int image_pull(struct store *s, const struct scope *sc, struct image_source *src
 int image_unpack(struct store *s, const struct scope *sc, const struct oci_descriptor *target,
                  const char *platform, int cancel_fd, struct err *e);
 
+/** Give an image whose content is all there the labels that keep it, and unpack it as o says (name
+ * and progress are used too). */
+int image_complete(struct store *s, const struct scope *sc, const struct oci_descriptor *target,
+                   const struct pull_opts *o, struct arena *a, struct err *e);
+
 #endif

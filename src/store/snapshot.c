@@ -205,7 +205,7 @@ int snapshot_cleanup(struct store *s, struct err *e)
         if (strncmp(de->d_name, "rm-", 3) == 0)
             vec_push(&gone, mem_strdup(de->d_name));
     closedir(d);
-    vec_each (name, &gone) {
+    vec_each(name, &gone) {
         if (path_remove_tree(s->snapshots_fd, *name, e) < 0 && e->kind != ERR_NOT_FOUND)
             return err_wrap(e, "remove snapshot directory");
         err_clear(e);
@@ -225,6 +225,16 @@ int snapshot_open_dir(struct store *s, const struct scope *sc, const char *key, 
     }
     (void)snprintf(name, sizeof(name), "%lld/fs", (long long)sn.id);
     return path_open_beneath(s->snapshots_fd, name, O_RDONLY | O_DIRECTORY, 0, e);
+}
+
+int snapshot_lineage(struct store *s, const struct scope *sc, const char *name, struct arena *a,
+                     struct i64v *out, struct err *e)
+{
+    auto_tx struct tx t = {0};
+    struct snap sn;
+    TRY(tx_begin(&t, &s->db, TX_READ, e));
+    TRY(load(&t, sc->ns, name, a, &sn, e));
+    return load_lineage(&t, sn.id, a, out, e);
 }
 
 /* ---- looking ---- */

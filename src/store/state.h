@@ -55,4 +55,8 @@ void snapshot_discard(struct store *s, const int64_t *ids, size_t n);
 /** True when label is over: an RFC 3339 time in the past. */
 bool label_expired(const struct strmap *labels, int64_t now_ns);
 
+/** The ids of a committed snapshot and of all below it, topmost first. NOT_FOUND. */
+int snapshot_lineage(struct store *s, const struct scope *sc, const char *name, struct arena *a,
+                     struct i64v *out, struct err *e);
+
 #endif

@@ -204,7 +204,7 @@ static int sweep_dir(struct store *s, int dir_fd, owned_fn *owned, const char *w
 {
     auto_strv struct strv strays = {0};
     TRY(find_strays(s, dir_fd, owned, &strays, e));
-    vec_each (name, &strays) {
+    vec_each(name, &strays) {
         log_info("removing leftover", "kind", what, "name", *name, NULL);
         TRY(path_remove_tree(dir_fd, *name, e));
     }

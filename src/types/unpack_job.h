@@ -48,6 +48,11 @@ JSON_TYPE(archive_member, ARCHIVE_MEMBER)
     F(T, opt_i64, gid, "gid", JSON_OMITEMPTY)                                                      \
     F(T, i64, max_bytes, "maxBytes", JSON_OMITEMPTY)     /* inflated; 0: 64 GiB */                 \
     F(T, i64, max_entries, "maxEntries", JSON_OMITEMPTY) /* 0: 4 million */                        \
+    F(T, str, mount_dir, "mountDir",                                                               \
+      JSON_OMITEMPTY) /* instead of the root dir descriptor: an overlay is mounted in */           \
+    F(T, str, mount_data, "mountData",                                                             \
+      JSON_OMITEMPTY) /* hull-unpack's own mount namespace, with these options relative to */      \
+                      /* mount_dir */                                                              \
     F(T, strv, opaque, "opaque", JSON_OMITEMPTY) /* diff: directories that overlay marks opaque */ \
     F(T, list, members, "members", JSON_OMITEMPTY, archive_member)
 JSON_TYPE(unpack_job, UNPACK_JOB)

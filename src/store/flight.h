@@ -1,0 +1,26 @@
+/**
+ * Work under way that a second caller waits for instead of doing it again: a blob being fetched, a
+ * layer being unpacked. Private to the room.
+ */
+#ifndef HULL_STORE_FLIGHT_H
+#define HULL_STORE_FLIGHT_H
+
+#include "store/state.h"
+
+struct flight;
+
+/**
+ * Claim the work called key. 1: it is ours, *out must be given to flight_end. 0: somebody did it
+ * meanwhile; look again. -1: CANCELLED while waiting (cancel_fd readable; 0 or -1: none).
+ */
+int flight_begin(struct store *s, const char *key, int cancel_fd, struct flight **out,
+                 struct err *e);
+void flight_end(struct flight *f);
+
+static inline void flight_end_ptr(struct flight **f)
+{
+    flight_end(*f);
+}
+#define auto_flight CLEANUP(flight_end_ptr)
+
+#endif
