@@ -45,7 +45,7 @@ int ctd_container_create(struct ctd *c, const struct ctd_container *ct, struct e
     doc.runtime = &runtime;
     doc.spec = wire_json_any(SPEC_TYPE, ct->spec, a);
     if (ct->labels != NULL)
-        vec_each (l, ct->labels)
+        vec_each(l, ct->labels)
             pb_map_add(&containers__container__labels_entry__descriptor, &doc.n_labels, &doc.labels,
                        l->key, l->val, a);
     req.container = &doc;
@@ -76,15 +76,19 @@ int ctd_container_exists(struct ctd *c, const char *id, struct err *e)
     return e->kind == ERR_NOT_FOUND ? 0 : -1;
 }
 
-int ctd_container_list(struct ctd *c, struct arena *a, struct strv *out_ids, struct err *e)
+int ctd_container_list(struct ctd *c, struct arena *a, struct ctd_record **out, size_t *out_n,
+                       struct err *e)
 {
     Containers__ListContainersRequest req = CONTAINERS__LIST_CONTAINERS_REQUEST__INIT;
     Containers__ListContainersResponse *r;
 
-    *out_ids = (struct strv){0};
     TRY(ctd_call(c, CONTAINERS "List", &req.base, NULL,
                  &containers__list_containers_response__descriptor, a, &r, e));
+    *out = arena_alloc_array(a, r->n_containers + 1, sizeof(**out));
+    *out_n = r->n_containers;
     for (size_t i = 0; i < r->n_containers; i++)
-        vec_push_in(a, out_ids, r->containers[i]->id);
+        (*out)[i] = (struct ctd_record){
+            .id = r->containers[i]->id,
+            .labels = wire_labels(r->containers[i]->n_labels, r->containers[i]->labels, a)};
     return 0;
 }

@@ -72,7 +72,7 @@ int ctd_image_put(struct ctd *c, const struct ctd_image *img, struct err *e)
     target.size = img->size;
     doc.name = (char *)img->name;
     doc.target = &target;
-    vec_each (l, &img->labels)
+    vec_each(l, &img->labels)
         pb_map_add(&images__image__labels_entry__descriptor, &doc.n_labels, &doc.labels, l->key,
                    l->val, a);
     update.image = create.image = &doc;

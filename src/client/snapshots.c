@@ -32,7 +32,7 @@ int ctd_snapshot_prepare(struct ctd *c, const char *snapshotter, const char *key
     pb_map_add(&snapshots__prepare_snapshot_request__labels_entry__descriptor, &req.n_labels,
                &req.labels, "containerd.io/gc.root", now, a);
     if (labels != NULL)
-        vec_each (l, labels)
+        vec_each(l, labels)
             pb_map_add(&snapshots__prepare_snapshot_request__labels_entry__descriptor,
                        &req.n_labels, &req.labels, l->key, l->val, a);
     TRY(ctd_call(c, SNAPSHOTS "Prepare", &req.base, NULL,

@@ -70,8 +70,14 @@ int ctd_container_create(struct ctd *c, const struct ctd_container *ct, struct e
 int ctd_container_delete(struct ctd *c, const char *id, struct err *e);
 /** 1 and 0: is there such a record? */
 int ctd_container_exists(struct ctd *c, const char *id, struct err *e);
-/** Ids of all containers of the namespace. */
-int ctd_container_list(struct ctd *c, struct arena *a, struct strv *out_ids, struct err *e);
+/* One record of a list. */
+struct ctd_record {
+    const char *id;
+    struct strmap labels;
+};
+/** All containers of the namespace. */
+int ctd_container_list(struct ctd *c, struct arena *a, struct ctd_record **out, size_t *out_n,
+                       struct err *e);
 
 /** Make the task: shim and process, which waits for the start. The runtime's own text is in e. */
 int ctd_task_create(struct ctd *c, const struct ctd_task *t, uint32_t *out_pid, struct err *e);

@@ -428,7 +428,7 @@ int ctd_export(struct ctd *c, const struct transfer_export *p, struct err *e)
     window.update = EXPORT_WINDOW;
     TRY(send_any(x.data, &window.base, x.a, e));
     store.extra_references = arena_alloc_array(names, p->names->n + 1, sizeof(void *));
-    vec_each (name, p->names) {
+    vec_each(name, p->names) {
         Transfer__ImageReference *r = ARENA_NEW(names, Transfer__ImageReference);
 
         transfer__image_reference__init(r);

@@ -55,6 +55,7 @@ struct engine_opts {
     const char *const *address_pools; /* "base=10.0.0.0/8,size=24" ...; NULL-terminated */
     const char *host_ip;              /* [0.0.0.0] for published ports without an address */
     int mtu;
+    const char *nft_table; /* name of our nft table [hull] */
     bool no_icc, no_ip_masq, no_ip_forward, no_firewall, ignore_foreign_firewall;
     const struct strv *insecure_registries; /* besides loopback */
     const struct strv *labels;              /* of the daemon */

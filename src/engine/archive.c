@@ -1,0 +1,451 @@
+/*
+ * Copying in and out of containers: hull-unpack does it, below a directory that is the container's
+ * root: through its first process while it runs, else mounted for the time of the copy with its
+ * volumes.
+ */
+#include "engine/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/core.h"
+#include "engine/rootfs.h"
+#include "engine/user.h"
+#include "sys/fd.h"
+#include "sys/job.h"
+#include "sys/path.h"
+#include "types/unpack_job.h"
+
+enum { CHUNK = 64 << 10, PASSWD_MAX = 4 << 20 };
+
+/* A container's root, open. */
+struct tree {
+    int root;
+    char *mounted; /* our temporary mount point; NULL: the container runs */
+};
+
+static void tree_close(struct tree *t)
+{
+    fd_close(t->root);
+    t->root = -1;
+    if (t->mounted == NULL)
+        return;
+    rootfs_unmount(t->mounted);
+    (void)rmdir(t->mounted); /* the next start sweeps what stays */
+    free(t->mounted);
+    t->mounted = NULL;
+}
+#define auto_tree CLEANUP(tree_close)
+#define TREE_NONE  \
+    {              \
+        .root = -1 \
+    }
+
+/* A bind of source at target inside root; the place is found, never made: what the image lacks is
+ * not shown. */
+static int bind_inside(int root, const char *target, const char *source, struct err *e)
+{
+    auto_free char *fd_path = NULL;
+    struct err absent = {0};
+    auto_fd int fd = path_open_in(root, target, O_PATH, &absent);
+
+    if (fd < 0)
+        fd = path_mkdirs_in(root, target, 0755, e);
+    if (fd < 0)
+        return -1;
+    fd_path = mem_printf("/proc/self/fd/%d", fd);
+    if (mount(source, fd_path, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return err_sys(e, "mount %s", target);
+    return mount(NULL, fd_path, NULL, MS_REC | MS_PRIVATE, NULL) < 0 && errno != EINVAL
+               ? err_sys(e, "mount %s", target)
+               : 0;
+}
+
+static int mount_volumes(struct container *c, const struct container_record *rec, int root,
+                         struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+
+    vec_each(m, &rec->mounts) {
+        const char *source = m->source;
+
+        if (strcmp(m->type, "tmpfs") == 0)
+            continue;
+        if (strcmp(m->type, "volume") == 0)
+            TRY(volume_mount(c->g->volumes, m->name, rec->id, a, &source, e));
+        TRY(bind_inside(root, m->target, source, e));
+    }
+    return 0;
+}
+
+static void unmount_volumes(struct container *c, const struct container_record *rec)
+{
+    struct err ignored = {0};
+
+    vec_each(m, &rec->mounts)
+        if (strcmp(m->type, "volume") == 0)
+            (void)volume_unmount(c->g->volumes, m->name, rec->id, &ignored);
+}
+
+static int open_stopped(struct container *c, const struct container_record *rec, struct tree *t,
+                        struct err *e)
+{
+    static atomic_uint count;
+    auto_arena struct arena *a = arena_new();
+    struct ctd_mounts mounts;
+
+    TRY(ctd_snapshot_mounts(c->g->ctd, rec->snapshotter, rec->id, a, &mounts, e));
+    t->mounted =
+        mem_printf("%s/mnt/%.12s-%u", c->g->o.exec_root, rec->id, atomic_fetch_add(&count, 1));
+    TRY(path_mkdirs(t->mounted, 0700, e));
+    TRY(rootfs_mount(&mounts, t->mounted, e));
+    t->root = open(t->mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->root < 0)
+        return err_sys(e, "open %s", t->mounted);
+    return mount_volumes(c, rec, t->root, e);
+}
+
+static int tree_open(struct container *c, struct tree *t, struct err *e)
+{
+    auto_view struct view v = container_view(c);
+
+    if (v.state->dead || v.state->removing)
+        return err_set(e, ERR_CONFLICT, "container %s is dead or marked for removal", c->id);
+    if (v.state->running && !v.state->restarting && v.state->pid > 0) {
+        auto_free char *path = mem_printf("/proc/%lld/root", (long long)v.state->pid);
+
+        t->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (t->root >= 0)
+            return 0;
+    }
+    return open_stopped(c, v.rec, t, e);
+}
+
+static void tree_release(struct container *c, struct tree *t)
+{
+    bool stopped = t->mounted != NULL;
+
+    tree_close(t);
+    if (stopped) {
+        auto_view struct view v = container_view(c);
+
+        if (!v.state->running)
+            unmount_volumes(c, v.rec);
+    }
+}
+
+/* ---- jobs ---- */
+
+static const char *unpack_program(struct container *c, struct arena *a)
+{
+    return arena_printf(a, "%s/hull-unpack", c->g->o.helper_dir);
+}
+
+static int no_such_file(struct container *c, const char *path, struct err *e)
+{
+    return e->kind == ERR_NOT_FOUND
+               ? err_set(e, ERR_NOT_FOUND, "Could not find the file %s in container %s", path,
+                         c->id)
+               : -1;
+}
+
+static void base64(const char *p, size_t n, struct buf *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < n; i += 3) {
+        unsigned v = (unsigned)(unsigned char)p[i] << 16;
+
+        if (i + 1 < n)
+            v |= (unsigned)(unsigned char)p[i + 1] << 8;
+        if (i + 2 < n)
+            v |= (unsigned char)p[i + 2];
+        buf_addc(out, digits[v >> 18]);
+        buf_addc(out, digits[v >> 12 & 63]);
+        buf_addc(out, i + 1 < n ? digits[v >> 6 & 63] : '=');
+        buf_addc(out, i + 2 < n ? digits[v & 63] : '=');
+    }
+}
+
+static int stat_in(struct container *c, int root, const char *path, struct buf *out, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    auto_buf struct buf doc = BUF_MAX(64 << 10), result = BUF_MAX(64 << 10);
+    struct unpack_job job = {.op = "stat", .path = path};
+
+    json_write(&unpack_job_json, &job, &doc);
+    const struct job_opts o = {
+        .program = unpack_program(c, a), .doc = doc.p, .doc_len = doc.n, .fds = &root, .n_fds = 1};
+    if (job_run(&o, &result, e) < 0)
+        return no_such_file(c, path, e);
+    base64(buf_cstr(&result), result.n, out);
+    return 0;
+}
+
+static int check_path(const char *path, struct err *e)
+{
+    return path == NULL || path[0] == '\0'
+               ? err_set(e, ERR_INVALID, "bad parameter: path cannot be empty")
+               : 0;
+}
+
+int archive_stat(struct container *c, const char *path, struct buf *out, struct err *e)
+{
+    struct tree t = TREE_NONE;
+    int r;
+
+    TRY(check_path(path, e));
+    r = tree_open(c, &t, e);
+    if (r == 0)
+        r = stat_in(c, t.root, path, out, e);
+    tree_release(c, &t);
+    return r;
+}
+
+struct archive {
+    struct container *c; /* a reference */
+    struct tree t;
+    char *path;
+};
+
+int archive_open(struct container *c, const char *path, struct buf *out_stat, struct archive **out,
+                 struct err *e)
+{
+    struct archive *x;
+
+    TRY(check_path(path, e));
+    x = mem_alloc(sizeof(*x));
+    x->c = container_ref(c);
+    x->t = (struct tree)TREE_NONE;
+    x->path = mem_strdup(path);
+    if (tree_open(c, &x->t, e) < 0 || stat_in(c, x->t.root, path, out_stat, e) < 0) {
+        archive_free(x);
+        return -1;
+    }
+    *out = x;
+    return 0;
+}
+
+void archive_free(struct archive *x)
+{
+    if (x == NULL)
+        return;
+    tree_release(x->c, &x->t);
+    container_unref(x->c);
+    free(x->path);
+    free(x);
+}
+
+/* Bytes of a pipe to a client, until its writers have gone. */
+static int pipe_to_sink(int fd, const struct sink *sink, int cancel_fd, struct err *e)
+{
+    auto_free char *b = mem_alloc(CHUNK);
+
+    for (;;) {
+        ssize_t n;
+
+        TRY(wait_readable(fd, cancel_fd, -1, e));
+        n = read(fd, b, CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, "read an archive");
+        if (n == 0)
+            return 0;
+        TRY(sink->write(sink->arg, b, (size_t)n, e));
+    }
+}
+
+/* A job that writes to descriptor number two. */
+static int send_job(struct container *c, int root, const struct unpack_job *job,
+                    const struct sink *sink, int cancel_fd, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    auto_buf struct buf doc = BUF_MAX(64 << 10), result = BUF_MAX(JOB_DOC_MAX);
+    auto_fd int in = -1, out = -1;
+    auto_job struct job j = JOB_NONE;
+    int r = fd_pipe(&in, &out, 0);
+
+    if (r < 0)
+        return err_neg(e, r, "pipe");
+    json_write(&unpack_job_json, job, &doc);
+    const struct job_opts o = {.program = unpack_program(c, a),
+                               .doc = doc.p,
+                               .doc_len = doc.n,
+                               .fds = (int[]){root, out},
+                               .n_fds = 2};
+    TRY(job_start(&j, &o, e));
+    fd_close(take_fd(&out));
+    TRY(pipe_to_sink(in, sink, cancel_fd, e));
+    return job_finish(&j, &result, e);
+}
+
+int archive_send(struct archive *x, const struct sink *sink, int cancel_fd, struct err *e)
+{
+    struct unpack_job job = {.op = "cp-out", .path = x->path};
+
+    if (send_job(x->c, x->t.root, &job, sink, cancel_fd, e) < 0)
+        return no_such_file(x->c, x->path, e);
+    container_event(x->c, "archive-path", NULL);
+    return 0;
+}
+
+int container_export(struct container *c, const struct sink *sink, int cancel_fd, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    auto_view struct view v = container_view(c);
+    struct unpack_job job = {.op = "pack"};
+    struct tree t = TREE_NONE;
+    struct ctd_mounts mounts;
+    int r;
+
+    if (v.state->dead || v.state->removing)
+        return err_set(e, ERR_CONFLICT, "You cannot export container %s which is %s", c->id,
+                       v.state->dead ? "Dead" : "being removed");
+    /* its own layers, without volumes: what is mounted shows as the empty directories below */
+    TRY(ctd_snapshot_mounts(c->g->ctd, v.rec->snapshotter, c->id, a, &mounts, e));
+    if (v.state->running && !v.state->restarting) {
+        auto_free char *path = mem_printf("/proc/%lld/root", (long long)v.state->pid);
+
+        t.root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = t.root < 0 ? err_sys(e, "open %s", path) : 0;
+    } else {
+        t.mounted = mem_printf("%s/mnt/%.12s-x", c->g->o.exec_root, c->id);
+        r = path_mkdirs(t.mounted, 0700, e);
+        if (r == 0)
+            r = rootfs_mount(&mounts, t.mounted, e);
+        if (r == 0 && (t.root = open(t.mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+            r = err_sys(e, "open %s", t.mounted);
+    }
+    if (r == 0)
+        r = send_job(c, t.root, &job, sink, cancel_fd, e);
+    tree_close(&t);
+    if (r == 0)
+        container_event(c, "export", NULL);
+    return r;
+}
+
+/* ---- put ---- */
+
+static bool is_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* What is read-only for the container is so for copies too. */
+static int check_writable(struct container *c, const char *path, struct err *e)
+{
+    auto_view struct view v = container_view(c);
+    const struct mount_record *in = NULL;
+
+    vec_each(m, &v.rec->mounts)
+        if (is_below(path, m->target) && (in == NULL || strlen(m->target) > strlen(in->target)))
+            in = m;
+    if (in != NULL && !in->rw)
+        return err_set(e, ERR_INVALID, "mounted volume is marked read-only");
+    if (in == NULL && v.rec->host.readonly_rootfs)
+        return err_set(e, ERR_INVALID, "container rootfs is marked read-only");
+    return 0;
+}
+
+static int read_small(int root, const char *path, struct buf *out)
+{
+    struct err absent = {0};
+    auto_fd int fd = path_open_in(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &absent);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    return fd_read_to_end(fd, out);
+}
+
+/* copyUIDGID: everything belongs to the container's user. */
+static int owner_of(struct container *c, int root, struct arena *a, struct unpack_job *job,
+                    struct err *e)
+{
+    auto_view struct view v = container_view(c);
+    auto_buf struct buf passwd = BUF_MAX(PASSWD_MAX), group = BUF_MAX(PASSWD_MAX);
+    struct oci_user u;
+    const char *home;
+
+    if (read_small(root, "/etc/passwd", &passwd) < 0 || read_small(root, "/etc/group", &group) < 0)
+        return err_set(e, ERR_INTERNAL, "cannot read the container's users");
+    TRY(user_resolve(v.rec->config.user != NULL ? v.rec->config.user : "",
+                     str_of(buf_cstr(&passwd)), str_of(buf_cstr(&group)), NULL, a, &u, &home, e));
+    job->uid = arena_dup(a, &(int64_t){(int64_t)u.uid}, sizeof(int64_t));
+    job->gid = arena_dup(a, &(int64_t){(int64_t)u.gid}, sizeof(int64_t));
+    return 0;
+}
+
+/* The body into a pipe. A helper that stops reading has an error to tell: that is not ours. */
+static int feed(const struct archive_put_opts *o, int fd, struct job *j, struct err *e)
+{
+    auto_free char *b = mem_alloc(CHUNK);
+
+    for (;;) {
+        ssize_t n = o->read(o->arg, b, CHUNK, e);
+        int r;
+
+        TRY((int)n);
+        if (n == 0 || job_has_news(j))
+            return 0;
+        r = fd_write_all(fd, b, (size_t)n);
+        if (r == -EPIPE)
+            return 0;
+        if (r < 0)
+            return err_neg(e, r, "write to hull-unpack");
+    }
+}
+
+static int put_in(struct container *c, int root, const struct archive_put_opts *o, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    auto_buf struct buf doc = BUF_MAX(64 << 10), result = BUF_MAX(JOB_DOC_MAX);
+    auto_fd int in = -1, out = -1;
+    auto_job struct job j = JOB_NONE;
+    struct unpack_job job = {
+        .op = "cp-in", .path = o->path, .no_overwrite_dir_non_dir = o->no_overwrite_dir_non_dir};
+    int r = fd_pipe(&in, &out, 0);
+
+    if (r < 0)
+        return err_neg(e, r, "pipe");
+    if (o->copy_uid_gid)
+        TRY(owner_of(c, root, a, &job, e));
+    json_write(&unpack_job_json, &job, &doc);
+    const struct job_opts jo = {.program = unpack_program(c, a),
+                                .doc = doc.p,
+                                .doc_len = doc.n,
+                                .fds = (int[]){root, in},
+                                .n_fds = 2};
+    TRY(job_start(&j, &jo, e));
+    fd_close(take_fd(&in));
+    TRY(feed(o, out, &j, e));
+    fd_close(take_fd(&out));
+    if (job_finish(&j, &result, e) < 0)
+        return no_such_file(c, o->path, e);
+    return 0;
+}
+
+int archive_put(struct container *c, const struct archive_put_opts *o, struct err *e)
+{
+    struct tree t = TREE_NONE;
+    int r;
+
+    TRY(check_path(o->path, e));
+    TRY(check_writable(c, o->path, e));
+    r = tree_open(c, &t, e);
+    if (r == 0)
+        r = put_in(c, t.root, o, e);
+    tree_release(c, &t);
+    if (r == 0)
+        container_event(c, "extract-to-dir", NULL);
+    return r;
+}

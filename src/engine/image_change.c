@@ -1,0 +1,238 @@
+/* Tagging and removing images: names move, content follows when nothing holds it. */
+#include "base/log.h"
+#include "base/time.h"
+#include "engine/filters.h"
+#include "engine/events.h"
+#include "engine/image_store.h"
+#include "engine/images.h"
+#include "types/image.h"
+#include "types/reference.h"
+
+int image_tag(struct engine *g, const char *name, const char *repo, const char *tag, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    char full[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
+    struct ctd_image img, old;
+    const char *stored;
+    struct ref r;
+    int had;
+
+    TRY(ref_parse(repo, &r, e));
+    if (r.digest[0] != '\0')
+        return err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
+    if (tag != NULL && tag[0] != '\0')
+        TRY(ref_parse(arena_printf(a, "%s:%s", repo, tag), &r, e));
+    ref_default_tag(&r);
+    ref_format(&r, full);
+    ref_familiar(&r, familiar);
+    TRY(image_find(g, name, a, &img, &stored, e));
+    had = ctd_image_get(g->ctd, full, a, &old, e);
+    TRY(had);
+    if (had > 0 && strcmp(old.digest, img.digest) != 0)
+        TRY(image_keep_dangling(g, full, e));
+    img.name = full;
+    img.labels = (struct strmap){0};
+    TRY(ctd_image_put(g->ctd, &img, e));
+    if (had > 0)
+        image_drop_dangling(g, old.digest);
+    image_drop_dangling(g, img.digest);
+    image_event(g, "tag", img.digest, familiar);
+    return 0;
+}
+
+/* ---- remove ---- */
+
+struct removal {
+    struct engine *g;
+    struct arena *a;
+    const char *digest;
+    struct ctd_image *names; /* all of the image, dangling ones too */
+    size_t n;
+    VEC(struct image_deleted) reply;
+};
+
+static const char *short_id(const char *digest, struct arena *a)
+{
+    return arena_printf(a, "%.12s", digest_hex(digest));
+}
+
+static int conflict(struct removal *r, const char *what, bool must, const char *why, struct err *e)
+{
+    (void)r;
+    return err_set(e, ERR_CONFLICT, "conflict: unable to delete %s (%s) - %s", what,
+                   must ? "must be forced" : "cannot be forced", why);
+}
+
+/* Forget one name; the last one takes the content along. */
+static int forget(struct removal *r, const struct ctd_image *img, bool last, struct err *e)
+{
+    struct image_deleted *d;
+
+    TRY(ctd_image_delete(r->g->ctd, img->name, last, e));
+    if (!image_name_is_dangling(img->name)) {
+        char familiar[REF_TEXT_MAX];
+        struct err ignored = {0};
+        struct ref ref;
+
+        if (ref_parse_full(img->name, &ref, &ignored) == 0)
+            ref_familiar(&ref, familiar);
+        else
+            snprintf(familiar, sizeof(familiar), "%s", img->name);
+        d = vec_add_in(r->a, &r->reply);
+        *d = (struct image_deleted){.untagged = arena_strdup(r->a, familiar)};
+        image_event(r->g, "untag", r->digest, r->digest);
+    }
+    if (last) {
+        d = vec_add_in(r->a, &r->reply);
+        *d = (struct image_deleted){.deleted = r->digest};
+        image_event(r->g, "delete", r->digest, r->digest);
+    }
+    return 0;
+}
+
+static size_t count_visible(const struct removal *r)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->n; i++)
+        n += !image_name_is_dangling(r->names[i].name);
+    return n;
+}
+
+static int remove_by_id(struct removal *r, bool force, struct err *e)
+{
+    struct image_use use = image_used_by(r->g, r->digest);
+    const char *id = short_id(r->digest, r->a);
+
+    if (use.running > 0)
+        return conflict(
+            r, id, false,
+            arena_printf(r->a, "image is being used by running container %.12s", use.running_id),
+            e);
+    if (!force && count_visible(r) > 1)
+        return conflict(r, id, true, "image is referenced in multiple repositories", e);
+    if (!force && use.stopped > 0)
+        return conflict(
+            r, id, true,
+            arena_printf(r->a, "image is being used by stopped container %.12s", use.stopped_id),
+            e);
+    for (size_t i = 0; i < r->n; i++)
+        TRY(forget(r, &r->names[i], i + 1 == r->n, e));
+    return 0;
+}
+
+static int remove_by_name(struct removal *r, const char *stored, bool force, struct err *e)
+{
+    struct image_use use = image_used_by(r->g, r->digest);
+    const struct ctd_image *img = NULL, *dangling = NULL;
+    bool last = count_visible(r) <= 1, used = use.running + use.stopped > 0;
+    char familiar[REF_TEXT_MAX];
+    struct ref ref;
+
+    for (size_t i = 0; i < r->n; i++) {
+        if (strcmp(r->names[i].name, stored) == 0)
+            img = &r->names[i];
+        else if (image_name_is_dangling(r->names[i].name))
+            dangling = &r->names[i];
+    }
+    if (img == NULL)
+        return err_set(e, ERR_NOT_FOUND, "No such image: %s", stored);
+    if (last && used && !force) {
+        TRY(ref_parse_full(stored, &ref, e));
+        ref_familiar(&ref, familiar);
+        return conflict(r, familiar, true,
+                        arena_printf(r->a, "container %.12s is using its referenced image %s",
+                                     use.running > 0 ? use.running_id : use.stopped_id,
+                                     short_id(r->digest, r->a)),
+                        e);
+    }
+    if (last && used) { /* forced: the name goes, the image stays as long as the container */
+        TRY(image_keep_dangling(r->g, stored, e));
+        return forget(r, img, false, e);
+    }
+    if (last && dangling != NULL)
+        TRY(forget(r, dangling, false, e));
+    return forget(r, img, last, e);
+}
+
+static int removal_of(struct engine *g, const char *digest, struct arena *a, struct removal *r,
+                      struct err *e)
+{
+    *r = (struct removal){.g = g, .a = a, .digest = digest};
+    return ctd_image_list(g->ctd, arena_printf(a, "target.digest==%s", digest), a, &r->names, &r->n,
+                          e);
+}
+
+int image_remove(struct engine *g, const char *name, bool force, bool noprune, struct buf *out,
+                 struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct removal r;
+    struct ctd_image img;
+    const char *stored;
+
+    (void)noprune; /* images have no parents here */
+    TRY(image_find(g, name, a, &img, &stored, e));
+    TRY(removal_of(g, img.digest, a, &r, e));
+    TRY(stored[0] != '\0' ? remove_by_name(&r, stored, force, e) : remove_by_id(&r, force, e));
+    json_write_list(&image_deleted_json, r.reply.v, r.reply.n, out);
+    return 0;
+}
+
+/* ---- prune ---- */
+
+static bool prunable(struct engine *g, const struct ctd_image *img, const struct filters *f,
+                     int64_t until_ns)
+{
+    auto_image struct image *i = NULL;
+    struct image_use use = image_used_by(g, img->digest);
+    struct err ignored = {0};
+    int64_t created = 0;
+
+    if (use.running + use.stopped > 0)
+        return false;
+    if (image_load_target(g, img->digest, img->media_type, img->size, NULL, &i, &ignored) < 0)
+        return filters_get(f, "label") == NULL && until_ns == 0; /* broken: of no use to anybody */
+    if (i->oci.created != NULL)
+        (void)time_parse(str_of(i->oci.created), &created);
+    return filters_match_labels(f, &i->config.labels) && (until_ns == 0 || created < until_ns);
+}
+
+int image_prune(struct engine *g, const char *filters, struct buf *out, struct err *e)
+{
+    static const char *const accepted[] = {"dangling", "label", "label!", "until", NULL};
+    auto_arena struct arena *a = arena_new();
+    struct images_pruned reply = {0};
+    struct filters f;
+    struct ctd_image *v;
+    int64_t until_ns;
+    bool given, dangling;
+    size_t n;
+
+    TRY(filters_parse(filters, accepted, a, &f, e));
+    TRY(filters_until(&f, &until_ns, e));
+    TRY(filters_bool(&f, "dangling", &given, &dangling, e));
+    dangling |= !given;
+    TRY(ctd_image_list(g->ctd, NULL, a, &v, &n, e));
+    for (size_t i = 0; i < n; i++) {
+        auto_image struct image *img = NULL;
+        struct removal r;
+        struct err why = {0};
+        int64_t size = 0;
+
+        if (removal_of(g, v[i].digest, a, &r, &why) < 0 || r.n == 0 ||
+            (dangling && count_visible(&r) > 0) || !prunable(g, &v[i], &f, until_ns))
+            continue;
+        if (image_load_target(g, v[i].digest, v[i].media_type, v[i].size, NULL, &img, &why) == 0)
+            size = img->content_size + image_unpacked_size(g, img);
+        if (remove_by_id(&r, true, &why) < 0) {
+            log_warn("cannot prune an image", "image", v[i].digest, "error", why.msg, NULL);
+            continue;
+        }
+        vec_each(d, &r.reply)
+            vec_push_in(a, &reply.deleted, *d);
+        reply.space_reclaimed += (uint64_t)size;
+    }
+    json_write(&images_pruned_json, &reply, out);
+    return 0;
+}

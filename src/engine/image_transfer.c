@@ -1,0 +1,444 @@
+/* Pull, load and save: the supervisor works, here its reports become Docker's progress lines. */
+#include <errno.h>
+
+#include "base/log.h"
+#include "client/transfer.h"
+#include "engine/image_store.h"
+#include "engine/images.h"
+#include "types/image.h"
+#include "types/reference.h"
+#include "types/system.h"
+
+enum { AUTH_MAX = 64 << 10, LINE_MAX_BYTES = 64 << 10 };
+
+/* ---- progress lines ---- */
+
+static int write_line(const struct sink *sink, const struct progress_line *l, struct err *e)
+{
+    auto_buf struct buf b = BUF_MAX(LINE_MAX_BYTES);
+
+    json_write(&progress_line_json, l, &b);
+    buf_adds(&b, "\r\n");
+    return sink->write(sink->arg, b.p, b.n, e);
+}
+
+/* An error once lines have gone out: into the stream. */
+static void write_error(const struct sink *sink, const struct err *why)
+{
+    struct progress_error detail = {.message = why->msg};
+    struct progress_line l = {.error_detail = &detail, .error = why->msg};
+    struct err ignored = {0};
+
+    (void)write_line(sink, &l, &ignored); /* who does not listen any more does not miss it */
+}
+
+struct layer {
+    const char *digest;
+    enum {
+        LAYER_NEW,
+        LAYER_WAITING,
+        LAYER_LOADING,
+        LAYER_LOADED,
+        LAYER_EXTRACTING,
+        LAYER_DONE
+    } state;
+};
+
+struct report {
+    const struct sink *sink;
+    struct arena *a;
+    VEC(struct layer) layers;
+    bool quiet, started;
+    struct strv saved; /* names of images that were stored (load) */
+};
+
+static struct layer *layer_of(struct report *r, const char *digest)
+{
+    struct layer *l;
+
+    vec_each(x, &r->layers)
+        if (strcmp(x->digest, digest) == 0)
+            return x;
+    l = vec_add_in(r->a, &r->layers);
+    l->digest = arena_strdup(r->a, digest);
+    return l;
+}
+
+static int layer_line(struct report *r, const struct layer *l, const char *status, int64_t current,
+                      int64_t total, struct err *e)
+{
+    struct progress_detail detail = {.current = current, .total = total};
+    struct progress_line line = {.status = status, .detail = &detail};
+
+    line.id = arena_printf(r->a, "%.12s", digest_hex(l->digest));
+    return write_line(r->sink, &line, e);
+}
+
+/* What the service calls the states of a part. */
+static const struct {
+    const char *event;
+    int state;
+} events[] = {
+    {"waiting", LAYER_WAITING},      {"downloading", LAYER_LOADING},
+    {"complete", LAYER_LOADED},      {"done", LAYER_LOADED},
+    {"downloaded", LAYER_LOADED},    {"extracting", LAYER_EXTRACTING},
+    {"unpacking", LAYER_EXTRACTING}, {"extracted", LAYER_DONE},
+    {"unpacked", LAYER_DONE},
+};
+
+static int layer_move(struct report *r, struct layer *l, int state,
+                      const struct transfer_progress *p, struct err *e)
+{
+    if (l->state == LAYER_DONE || (state < (int)l->state))
+        return 0;
+    if (l->state == LAYER_NEW)
+        TRY(layer_line(r, l, "Pulling fs layer", 0, 0, e));
+    if (state == LAYER_LOADING)
+        TRY(layer_line(r, l, "Downloading", p->progress, p->total, e));
+    if (state >= LAYER_LOADED && l->state < LAYER_LOADED)
+        TRY(layer_line(r, l, "Download complete", 0, 0, e));
+    if (state == LAYER_EXTRACTING)
+        TRY(layer_line(r, l, "Extracting", p->progress, p->total, e));
+    if (state == LAYER_DONE)
+        TRY(layer_line(r, l, "Pull complete", 0, 0, e));
+    l->state = (__typeof__(l->state))MAX(state, LAYER_WAITING);
+    return 0;
+}
+
+static int on_progress(void *arg, const struct transfer_progress *p, struct err *e)
+{
+    struct report *r = arg;
+    struct layer *l;
+
+    if (strcmp(p->event, "saved") == 0 && p->name[0] != '\0') {
+        vec_push_in(r->a, &r->saved, arena_strdup(r->a, p->name));
+        return 0;
+    }
+    if (r->quiet || p->digest == NULL || !oci_is_layer(p->media_type))
+        return 0;
+    l = layer_of(r, p->digest);
+    if (strcmp(p->event, "already exists") == 0) {
+        if (l->state == LAYER_NEW)
+            TRY(layer_line(r, l, "Already exists", 0, 0, e));
+        l->state = LAYER_DONE;
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(events); i++)
+        if (strcmp(p->event, events[i].event) == 0)
+            return layer_move(r, l, events[i].state, p, e);
+    return 0;
+}
+
+static int finish_layers(struct report *r, struct err *e)
+{
+    struct transfer_progress none = {.event = ""};
+
+    vec_each(l, &r->layers)
+        TRY(layer_move(r, l, LAYER_DONE, &none, e));
+    return 0;
+}
+
+/* ---- credentials ---- */
+
+static int base64_value(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *p = c != '\0' ? strchr(digits, c == '-' ? '+' : c == '_' ? '/' : c) : NULL;
+
+    return p != NULL ? (int)(p - digits) : -1;
+}
+
+/* base64 or base64url; false when it is neither. */
+static bool base64_decode(const char *s, struct buf *out)
+{
+    unsigned acc = 0, bits = 0;
+
+    for (; *s != '\0' && *s != '='; s++) {
+        int v = base64_value(*s);
+
+        if (v < 0)
+            return false;
+        acc = (acc << 6) | (unsigned)v;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            buf_addc(out, (char)(acc >> bits));
+        }
+    }
+    return !out->over;
+}
+
+static const char *given(const char *s)
+{
+    return s != NULL && s[0] != '\0' ? s : NULL;
+}
+
+/* X-Registry-Auth; what cannot be read counts as nothing, as in Docker. */
+static const struct transfer_auth *read_auth(const char *header, struct arena *a)
+{
+    auto_buf struct buf b = BUF_MAX(AUTH_MAX);
+    struct auth_config c;
+    struct transfer_auth *t;
+    struct err ignored = {0};
+
+    if (given(header) == NULL || !base64_decode(header, &b) ||
+        json_parse(&auth_config_json, &c, buf_cstr(&b), b.n, a, &ignored) < 0)
+        return NULL;
+    t = ARENA_NEW(a, struct transfer_auth);
+    *t = (struct transfer_auth){given(c.username), given(c.password), given(c.identity_token),
+                                given(c.registry_token)};
+    return t->username != NULL || t->identity_token != NULL || t->registry_token != NULL ? t : NULL;
+}
+
+static bool is_plain_http(struct engine *g, const char *domain)
+{
+    if (strncmp(domain, "localhost", 9) == 0 || strncmp(domain, "127.", 4) == 0 ||
+        strncmp(domain, "[::1]", 5) == 0)
+        return true;
+    return g->o.insecure_registries != NULL && strv_has(g->o.insecure_registries, domain);
+}
+
+/* ---- pull ---- */
+
+static int pull_reference(const struct pull_opts *o, struct arena *a, struct ref *out,
+                          struct err *e)
+{
+    const char *name = o->from_image, *tag = given(o->tag);
+    size_t n = strlen(name);
+
+    if (n > 0 && name[n - 1] == ':')
+        name = arena_strndup(a, name, n - 1);
+    if (tag != NULL)
+        name = arena_printf(a, "%s%c%s", name, strncmp(tag, "sha256:", 7) == 0 ? '@' : ':', tag);
+    TRY(ref_parse(name, out, e));
+    if (out->tag[0] == '\0' && out->digest[0] == '\0')
+        ref_default_tag(out);
+    if (strcmp(out->path, "library/scratch") == 0)
+        return err_set(e, ERR_FORBIDDEN, "'scratch' is a reserved name");
+    return 0;
+}
+
+static int pull_now(struct engine *g, const struct ref *ref, const struct pull_opts *o,
+                    struct report *r, struct err *e)
+{
+    char full[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
+    const char *repo =
+        arena_strdup(r->a, strcmp(ref->domain, "docker.io") == 0
+                               ? ref->path
+                               : arena_printf(r->a, "%s/%s", ref->domain, ref->path));
+    struct oci_platform platform;
+    struct ctd_image before = {.digest = ""}, after;
+    bool same;
+    int had;
+
+    ref_format(ref, full);
+    ref_familiar(ref, familiar);
+    TRY(oci_platform_parse(o->platform != NULL ? o->platform : "", r->a, &platform, e));
+    had = ctd_image_get(g->ctd, full, r->a, &before, e);
+    TRY(had);
+    if (had > 0)
+        TRY(image_keep_dangling(g, full, e));
+    struct progress_line head = {.status = arena_printf(r->a, "Pulling from %s", repo),
+                                 .id = ref->digest[0] != '\0' ? ref->digest : ref->tag};
+    const struct transfer_pull p = {.reference = full,
+                                    .os = platform.os,
+                                    .arch = platform.architecture,
+                                    .variant = given(platform.variant),
+                                    .auth = read_auth(o->auth, r->a),
+                                    .plain_http = is_plain_http(g, ref->domain),
+                                    .snapshotter = g->o.snapshotter,
+                                    .cancel_fd = o->cancel_fd,
+                                    .progress = on_progress,
+                                    .arg = r};
+    r->started = true;
+    TRY(write_line(r->sink, &head, e));
+    if (ctd_pull(g->ctd, &p, e) < 0 || ctd_image_get(g->ctd, full, r->a, &after, e) <= 0) {
+        if (had > 0)
+            image_drop_dangling(g, before.digest);
+        return e->kind != ERR_NONE
+                   ? -1
+                   : err_set(e, ERR_INTERNAL, "%s was pulled, but is not there", familiar);
+    }
+    same = had > 0 && strcmp(before.digest, after.digest) == 0;
+    if (had > 0)
+        image_drop_dangling(g, before.digest);
+    TRY(finish_layers(r, e));
+    struct progress_line digest = {.status = arena_printf(r->a, "Digest: %s", after.digest)};
+    struct progress_line status = {
+        .status = arena_printf(r->a, "Status: %s for %s",
+                               same ? "Image is up to date" : "Downloaded newer image", familiar)};
+    TRY(write_line(r->sink, &digest, e));
+    TRY(write_line(r->sink, &status, e));
+    image_event(g, "pull", familiar, familiar);
+    return 0;
+}
+
+int image_pull(struct engine *g, const struct pull_opts *o, const struct sink *sink, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct report r = {.sink = sink, .a = a};
+    struct err why = {0};
+    struct ref ref;
+    bool has;
+
+    TRY(pull_reference(o, a, &ref, e));
+    TRY(ctd_has_transfer(g->ctd, &has, e));
+    if (!has)
+        return err_set(
+            e, ERR_UNIMPLEMENTED,
+            "pull needs a containerd with the transfer service (2.0 or newer, or hull-containerd)");
+    if (pull_now(g, &ref, o, &r, &why) == 0)
+        return 0;
+    if (!r.started) {
+        *e = why;
+        return -1;
+    }
+    write_error(sink, &why);
+    return 0;
+}
+
+/* ---- load and save ---- */
+
+struct load_arg {
+    struct report report; /* first: on_progress gets it */
+    const struct source_stream *body;
+};
+
+static ssize_t load_read(void *arg, void *p, size_t cap, struct err *e)
+{
+    struct load_arg *l = arg;
+
+    return l->body->read(l->body->arg, p, cap, e);
+}
+
+static int load_progress(void *arg, const struct transfer_progress *p, struct err *e)
+{
+    struct load_arg *l = arg;
+
+    return on_progress(&l->report, p, e);
+}
+
+static int loaded_line(struct engine *g, struct report *r, const char *name, struct err *e)
+{
+    struct ctd_image img;
+    char familiar[REF_TEXT_MAX];
+    struct progress_line line = {0};
+    struct ref ref;
+    int found = ctd_image_get(g->ctd, name, r->a, &img, e);
+
+    TRY(found);
+    if (found == 0)
+        return 0;
+    if (image_name_is_dangling(name) || ref_parse_full(name, &ref, e) < 0) {
+        line.stream = arena_printf(r->a, "Loaded image ID: %s\n", img.digest);
+    } else {
+        ref_familiar(&ref, familiar);
+        line.stream = arena_printf(r->a, "Loaded image: %s\n", familiar);
+    }
+    image_event(g, "load", img.digest, img.digest);
+    return write_line(r->sink, &line, e);
+}
+
+static int load_now(struct engine *g, struct load_arg *l, int cancel_fd, struct err *e)
+{
+    const struct transfer_import p = {.read = load_read,
+                                      .progress = load_progress,
+                                      .arg = l,
+                                      .snapshotter = g->o.snapshotter,
+                                      .prefix = "moby-dangling",
+                                      .cancel_fd = cancel_fd};
+    struct strv done = {0};
+
+    TRY(ctd_import(g->ctd, &p, e));
+    vec_each(name, &l->report.saved) {
+        if (strv_has(&done, *name))
+            continue;
+        vec_push_in(l->report.a, &done, *name);
+        TRY(loaded_line(g, &l->report, *name, e));
+    }
+    return 0;
+}
+
+int image_load(struct engine *g, bool quiet, const struct source_stream *body,
+               const struct sink *sink, int cancel_fd, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct load_arg l = {.report = {.sink = sink, .a = a, .quiet = true}, .body = body};
+    struct err why = {0};
+    bool has;
+
+    (void)quiet; /* layers are unpacked as they come: there is no second pass to tell about */
+    TRY(ctd_has_transfer(g->ctd, &has, e));
+    if (!has)
+        return err_set(
+            e, ERR_UNIMPLEMENTED,
+            "load needs a containerd with the transfer service (2.0 or newer, or hull-containerd)");
+    if (load_now(g, &l, cancel_fd, &why) < 0)
+        write_error(sink, &why);
+    return 0;
+}
+
+struct save_arg {
+    const struct sink *sink;
+};
+
+static int save_write(void *arg, const void *p, size_t n, struct err *e)
+{
+    struct save_arg *s = arg;
+
+    return s->sink->write(s->sink->arg, p, n, e);
+}
+
+/* The stored names that one name of the request stands for. */
+static int save_names(struct engine *g, const char *name, struct arena *a, struct strv *out,
+                      struct err *e)
+{
+    struct ctd_image img, *all;
+    const char *stored;
+    struct err ignored = {0};
+    struct ref want, have;
+    size_t n, before = out->n;
+
+    if (ref_parse(name, &want, &ignored) == 0 && want.tag[0] == '\0' && want.digest[0] == '\0') {
+        TRY(ctd_image_list(g->ctd, NULL, a, &all, &n, e));
+        for (size_t i = 0; i < n; i++)
+            if (ref_parse_full(all[i].name, &have, &ignored) == 0 &&
+                strcmp(have.domain, want.domain) == 0 && strcmp(have.path, want.path) == 0 &&
+                have.tag[0] != '\0')
+                vec_push_in(a, out, (char *)all[i].name);
+        if (out->n > before)
+            return 0;
+    }
+    TRY(image_find(g, name, a, &img, &stored, e));
+    vec_push_in(a, out, (char *)(stored[0] != '\0' ? stored : img.name));
+    return 0;
+}
+
+int image_save(struct engine *g, const struct strv *names, const struct sink *sink, int cancel_fd,
+               struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct strv stored = {0};
+    struct save_arg s = {sink};
+    const struct transfer_export p = {
+        .names = &stored, .write = save_write, .arg = &s, .cancel_fd = cancel_fd};
+
+    if (names->n == 0)
+        return err_set(e, ERR_INVALID, "no image names given");
+    vec_each(n, names)
+        TRY(save_names(g, *n, a, &stored, e));
+    TRY(ctd_export(g->ctd, &p, e));
+    vec_each(n, &stored)
+        image_event(g, "save", *n, *n);
+    return 0;
+}
+
+int image_import(struct engine *g, const struct import_opts *o, const struct source_stream *body,
+                 const struct sink *sink, struct err *e)
+{
+    (void)g;
+    (void)o;
+    (void)body;
+    (void)sink;
+    return err_set(e, ERR_UNIMPLEMENTED, "import is not supported yet: load takes image archives");
+}

@@ -1,0 +1,108 @@
+/* Threads that take work when there is some: at most a handful idle, more while all are busy. */
+#include <errno.h>
+#include <time.h>
+
+#include "engine/core.h"
+
+#include "base/log.h"
+
+enum { WORKERS_MAX = 64, IDLE_MAX = 4, STACK = 256 << 10 };
+
+struct job_item {
+    struct list link;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct workers {
+    pthread_mutex_t lock;
+    pthread_cond_t work, gone; /* worker threads may sleep on it: no request ever does */
+    struct list queue;
+    int threads, idle;
+    bool closing;
+};
+
+struct workers *workers_new(void)
+{
+    struct workers *w = mem_alloc(sizeof(*w));
+
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    pthread_cond_init(&w->gone, NULL);
+    list_init(&w->queue);
+    return w;
+}
+
+static void *worker(void *arg)
+{
+    struct workers *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        struct job_item *j;
+
+        while (list_empty(&w->queue) && !w->closing && w->idle < IDLE_MAX) {
+            w->idle++;
+            pthread_cond_wait(&w->work, &w->lock);
+            w->idle--;
+        }
+        if (list_empty(&w->queue))
+            break;
+        j = CONTAINER_OF(w->queue.next, struct job_item, link);
+        list_remove(&j->link);
+        pthread_mutex_unlock(&w->lock);
+        j->fn(j->arg);
+        free(j);
+        pthread_mutex_lock(&w->lock);
+    }
+    w->threads--;
+    pthread_cond_signal(&w->gone);
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+/* One more thread. Caller holds the lock. */
+static void spawn_worker(struct workers *w)
+{
+    pthread_attr_t attr;
+    pthread_t t;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&t, &attr, worker, w) == 0)
+        w->threads++;
+    else if (w->threads == 0)
+        log_error("cannot start a thread", NULL);
+    pthread_attr_destroy(&attr);
+}
+
+void workers_submit(struct workers *w, void (*fn)(void *arg), void *arg)
+{
+    struct job_item *j = mem_alloc(sizeof(*j));
+
+    j->fn = fn;
+    j->arg = arg;
+    pthread_mutex_lock(&w->lock);
+    list_append(&w->queue, &j->link);
+    if (w->idle == 0 && w->threads < WORKERS_MAX)
+        spawn_worker(w);
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void workers_free(struct workers *w)
+{
+    if (w == NULL)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_broadcast(&w->work);
+    while (w->threads > 0)
+        pthread_cond_wait(&w->gone, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    pthread_cond_destroy(&w->work);
+    pthread_cond_destroy(&w->gone);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
