@@ -6,7 +6,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -14,19 +16,29 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "sys/fd.h"
 #include "sys/spawn.h"
 
 #define CONNECT_TRIES 3
+#define REPAIR_NS NS_PER_S
 
 JSON_DESC(portd_message, PORTD_MESSAGE)
 
 struct portd {
     pthread_mutex_t lock; /* guards all below */
     char *program, *socket;
-    int fd;                        /* -1: not connected */
+    int fd;              /* -1: not connected */
+    unsigned connection; /* counts them: is it still the one that was watched? */
+    int64_t repaired_ns;
+    bool has_watcher, stop;
+    pthread_t watcher;
+    int wake; /* eventfd: the connection has changed, or the end; -1: nobody watches */
     VEC(struct portd_port) wanted; /* what it should hold */
 };
+
+static void *watch(void *arg);
+static int ensure(struct portd *p, struct err *e);
 
 struct portd *portd_new(const char *program, const char *socket)
 {
@@ -36,13 +48,26 @@ struct portd *portd_new(const char *program, const char *socket)
     p->program = mem_strdup(program);
     p->socket = mem_strdup(socket);
     p->fd = -1;
+    p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return p;
+}
+
+static void wake_watcher(const struct portd *p)
+{
+    (void)eventfd_write(p->wake, 1); /* full: it is awake anyway */
 }
 
 void portd_free(struct portd *p)
 {
     if (p == NULL)
         return;
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    wake_watcher(p);
+    pthread_mutex_unlock(&p->lock);
+    if (p->has_watcher)
+        pthread_join(p->watcher, NULL);
+    fd_close(p->wake);
     fd_close(p->fd);
     vec_done(&p->wanted);
     free(p->program);
@@ -55,6 +80,8 @@ static void disconnect(struct portd *p)
 {
     fd_close(p->fd);
     p->fd = -1;
+    p->connection++;
+    wake_watcher(p);
 }
 
 /* ---- connecting; all below is called with the lock held ---- */
@@ -86,6 +113,11 @@ static int try_connect(struct portd *p, struct err *e)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
                      sizeof(patience)); /* without it a stuck one would stall us */
     p->fd = take_fd(&fd);
+    p->connection++;
+    if (!p->has_watcher && p->wake >= 0)
+        p->has_watcher =
+            pthread_create(&p->watcher, NULL, watch, p) == 0; /* without it the next call repairs */
+    wake_watcher(p);
     return 1;
 }
 
@@ -257,6 +289,52 @@ static void forget(struct portd *p, struct port_key key)
 
     if (port != NULL)
         vec_remove(&p->wanted, (size_t)(port - p->wanted.v));
+}
+
+/* ---- watching ---- */
+
+/* The connection that was watched broke: have another, if ports are to be held. */
+static void repair(struct portd *p, unsigned connection)
+{
+    struct err e;
+
+    pthread_mutex_lock(&p->lock);
+    if (!p->stop && p->connection == connection) {
+        disconnect(p);
+        bool again = time_mono_ns() - p->repaired_ns <
+                     REPAIR_NS; /* one that cannot live: the next call tries */
+        p->repaired_ns = time_mono_ns();
+        if (p->wanted.n > 0 && !again) {
+            log_warn("hull-portd has ended, starting another", NULL);
+            if (ensure(p, &e) < 0)
+                log_error("published ports are not held", "error", e.msg, NULL);
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void *watch(void *arg)
+{
+    struct portd *p = arg;
+
+    for (;;) {
+        struct pollfd pfd[2] = {{.fd = p->wake, .events = POLLIN}, {.fd = -1, .events = POLLRDHUP}};
+        eventfd_t n;
+        pthread_mutex_lock(&p->lock);
+        bool stop = p->stop;
+        unsigned connection = p->connection;
+        auto_fd int fd = p->fd >= 0
+                             ? fd_dup(p->fd)
+                             : -1; /* its own, so that it cannot become another file meanwhile */
+        pthread_mutex_unlock(&p->lock);
+        if (stop)
+            return NULL;
+        pfd[1].fd = fd;
+        (void)poll(pfd, 2, -1);
+        (void)eventfd_read(p->wake, &n);
+        if (pfd[1].revents != 0)
+            repair(p, connection);
+    }
 }
 
 /* ---- the calls ---- */

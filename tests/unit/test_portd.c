@@ -3,16 +3,20 @@
 #include "test.h"
 #include "netns.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <netinet/in.h>
+#include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/mem.h"
 #include "base/time.h"
 #include "net/portd.h"
 #include "sys/fd.h"
+#include "sys/path.h"
 
 static bool own_ns;
 static char dir[] = "/tmp/hull-portd-XXXXXX";
@@ -235,6 +239,65 @@ static void test_outlives_its_client(void **state)
     portd_free(d);
 }
 
+/* The hull-portd of our namespace. */
+static pid_t find_portd(void)
+{
+    DIR *d = opendir("/proc");
+    const struct dirent *ent;
+    struct stat ours, its;
+    pid_t pid = 0;
+
+    assert_int_equal(stat("/proc/self/ns/net", &ours), 0);
+    while (pid == 0 && (ent = readdir(d)) != NULL) {
+        auto_buf struct buf comm = BUF_MAX(64);
+        auto_free char *path = mem_printf("/proc/%s/comm", ent->d_name),
+                       *ns = mem_printf("/proc/%s/ns/net", ent->d_name);
+        uint64_t n;
+        struct err e;
+        if (str_to_u64(str_of(ent->d_name), 2, INT32_MAX, &n) &&
+            file_read(AT_FDCWD, path, &comm, &e) == 0 &&
+            strcmp(buf_cstr(&comm), "hull-portd\n") == 0 && stat(ns, &its) == 0 &&
+            its.st_ino == ours.st_ino)
+            pid = (pid_t)n;
+    }
+    closedir(d);
+    return pid;
+}
+
+/* Killed while the daemon runs: another takes over, without anybody asking for it. */
+static void test_comes_back(void **state)
+{
+    struct portd_port p = port_of(PORT_TCP, "::1", 8085, "127.0.0.1", 9003);
+    struct portd *d;
+    struct err e;
+    int c = -1;
+
+    (void)state;
+    if (!own_ns)
+        skip();
+    int server = socket_for("127.0.0.1", 9003, SOCK_STREAM, true);
+    d = portd_new(program, control);
+    assert_ok(portd_hold(d, &p, &e));
+    pid_t first = find_portd(), second;
+    assert_true(first > 0);
+    assert_int_equal(kill(first, SIGKILL), 0);
+    int64_t end = time_mono_ns() + 5 * NS_PER_S;
+    do {
+        poll(NULL, 0, 5);
+        second = find_portd();
+    } while ((second == 0 || second == first) && time_mono_ns() < end);
+    assert_true(second > 0 && second != first);
+    do {
+        fd_close(c);
+        c = socket_for("::1", 8085, SOCK_STREAM, false);
+    } while (c < 0 && time_mono_ns() < end);
+    assert_true(c >= 0);
+    fd_close(c);
+    fd_close(server);
+    assert_ok(portd_release(d, p.key, &e));
+    portd_free(d);
+}
+
 static void test_no_program(void **state)
 {
     struct portd_port p = port_of(PORT_TCP, "::1", 8084, "", 0);
@@ -252,7 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_held_and_refused), cmocka_unit_test(test_relays),
         cmocka_unit_test(test_volume),           cmocka_unit_test(test_outlives_its_client),
-        cmocka_unit_test(test_no_program),
+        cmocka_unit_test(test_comes_back),       cmocka_unit_test(test_no_program),
     };
     int r;
 
