@@ -69,7 +69,7 @@ static int read_states(struct cli *c, struct states *out, struct err *e)
     for (struct dirent *ent; (ent = readdir(d)) != NULL;) { /* NOLINT(concurrency-mt-unsafe) */
         struct hullrun_state s;
         struct err one = {0};
-        if (ent->d_name[0] == '.')
+        if (ent->d_name[0] == '.' || ent->d_name[0] == '@') /* '@': not a container's */
             continue;
         const char *id = arena_strdup(c->a, ent->d_name);
         if (hullrun_get_state(c->root, id, c->a, &s, &one) < 0) {

@@ -303,7 +303,7 @@ static int bless_process(struct create *c, struct err *e)
     TRY(sync_send(c->child.sync, SYNC_GO, NULL, e));
     TRY(limits_apply(&c->limits, &c->cgroup, e));
     if (c->filter != NULL)
-        TRY(seccomp_build(c->spec.linux_->seccomp, c->filter, e));
+        TRY(seccomp_build_cached(c->o->root, c->spec.linux_->seccomp, c->filter, e));
     return 0;
 }
 

@@ -201,7 +201,9 @@ static int bless(struct exec *x, struct err *e)
             return err_neg(e, rc, "failed to set oom_score_adj to %s", text);
     }
     TRY(sync_send(x->child.sync, SYNC_GO, NULL, e));
-    return x->filter != NULL ? seccomp_build(x->spec.linux_->seccomp, x->filter, e) : 0;
+    return x->filter != NULL
+               ? seccomp_build_cached(x->o->root, x->spec.linux_->seccomp, x->filter, e)
+               : 0;
 }
 
 static int converse(struct exec *x, struct err *e)

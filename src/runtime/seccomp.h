@@ -24,6 +24,14 @@ int seccomp_check(const struct oci_seccomp *s, struct err *e);
  * all that the profile names answer ENOSYS, so that a C library can fall back. */
 int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, struct err *e);
 
+/**
+ * As seccomp_build, but a program that was built before is read from <root>/@seccomp instead: with
+ * Docker's profile libseccomp works longer than all the rest of a container's start. The profile
+ * itself is kept with the program and compared. A cache that can't be used is no error.
+ */
+int seccomp_build_cached(const char *root, const struct oci_seccomp *s, struct seccomp_program *out,
+                         struct err *e);
+
 /** Install it for this process: needs no_new_privs or CAP_SYS_ADMIN. 0 or -errno. */
 int seccomp_install(const struct seccomp_program *p);
 

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -60,7 +62,7 @@ static void take_mount(struct str line, struct arena *a, struct cgroup_host *out
     const char *list = v2 ? "" : controllers_of(tail, a);
     if (!v2 && *list == '\0')
         return;
-    vec_each (h, &out->hiers)
+    vec_each(h, &out->hiers)
         if (strcmp(h->controllers, list) == 0)
             return; /* mounted twice */
     struct str base = point;
@@ -92,9 +94,23 @@ static void take_own(struct str line, struct arena *a, struct cgroup_host *out)
     struct str first = str_cut(&list, ',');
     if (line.n == 0)
         return;
-    vec_each (h, &out->hiers)
+    vec_each(h, &out->hiers)
         if (lists_controller(h->controllers, first))
             h->own = arena_strndup(a, line.p, line.n);
+}
+
+static void keep_unified(struct cgroup_host *out)
+{
+    struct cgroup_hier unified = {0};
+    vec_each(h, &out->hiers)
+        if (*h->controllers == '\0')
+            unified = *h;
+    if (unified.mount == NULL)
+        return;
+    unified.mount = "/sys/fs/cgroup";
+    unified.base = "cgroup";
+    out->hiers.v[0] = unified;
+    out->hiers.n = 1;
 }
 
 int cgroup_host_read(struct arena *a, struct cgroup_host *out, struct err *e)
@@ -108,8 +124,12 @@ int cgroup_host_read(struct arena *a, struct cgroup_host *out, struct err *e)
         take_mount(str_cut(&rest, '\n'), a, out);
     for (struct str rest = str_of(buf_cstr(&own)); rest.n > 0;)
         take_own(str_cut(&rest, '\n'), a, out);
+    struct statfs fs;
+    if (statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+        keep_unified(
+            out); /* v1 hierarchies may be mounted below or elsewhere, but are not in use */
     bool v1 = false, unified = false;
-    vec_each (h, &out->hiers) {
+    vec_each(h, &out->hiers) {
         unified |= *h->controllers == '\0';
         v1 |= *h->controllers != '\0';
     }
@@ -155,7 +175,7 @@ void cgroup_plan(const struct cgroup_host *host, const char *path, const char *i
     out->mode = host->mode;
     const char *wanted = *path != '\0' ? clean(path, a) : arena_printf(a, "/%s", id);
     for (size_t i = 0; i < ARRAY_LEN(v1_order); i++)
-        vec_each (h, &host->hiers) {
+        vec_each(h, &host->hiers) {
             struct str first = str_of(h->controllers);
             first = str_cut(&first, ',');
             if (!str_eq(first, v1_order[i]))
@@ -173,7 +193,7 @@ void cgroup_plan(const struct cgroup_host *host, const char *path, const char *i
 
 const char *cgroup_path(const struct cgroup *cg, const char *controller)
 {
-    vec_each (d, &cg->dirs) {
+    vec_each(d, &cg->dirs) {
         if (cg->mode == CGROUP_V2 && *d->controllers == '\0')
             return d->path;
         if (lists_controller(d->controllers, str_of(controller)))
@@ -325,7 +345,7 @@ int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *e)
 {
     char text[24];
     (void)snprintf(text, sizeof(text), "%d", (int)pid);
-    vec_each (d, &cg->dirs) {
+    vec_each(d, &cg->dirs) {
         int r = cgroup_write(d->path, "cgroup.procs", text);
         for (int i = 0; r == -EINVAL && i < 5; i++) { /* a task that is still being born */
             usleep(30000);

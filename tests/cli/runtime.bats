@@ -227,6 +227,14 @@ own_cgroup() { printf '/sys/fs/cgroup/%s/%s/b/%s' "$1" "$(test_cgroup)" "$2"; }
     sh_c 'grep Seccomp: /proc/self/status; mkdir /tmp/x 2>&1; kill -0 $$ && echo alive; kill -12 $$'
     run -159 rt run c1
     [[ $output == *"Seccomp:"*2*"No space left on device"*alive* ]]
+    # the filter comes from the cache now; a damaged one is built anew
+    [ "$(ls "$T/s/@seccomp" | wc -l)" = 1 ]
+    run -159 rt run c1
+    [[ $output == *"Seccomp:"*2*"No space left on device"*alive* ]]
+    truncate -s 100 "$T/s/@seccomp/"*
+    run -159 rt run c1
+    [[ $output == *"Seccomp:"*2*"No space left on device"*alive* ]]
+    [ -z "$(rt list -q)" ]
     config '.process.noNewPrivileges = false'
     run -159 rt run c1
     [[ $output == *"No space left on device"*alive* ]]
