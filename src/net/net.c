@@ -316,6 +316,7 @@ static int sweep_namespaces(struct net *n, struct err *e)
 
     if (d == NULL)
         return err_sys(e, "open %s", n->netns_dir);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
     while ((ent = readdir(d)) != NULL) {
         auto_free char *path = mem_printf("%s/%s", n->netns_dir, ent->d_name);
         if (ent->d_name[0] == '.' || is_running(n, path, NULL))

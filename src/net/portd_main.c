@@ -121,11 +121,10 @@ static int serve(int fd, const char *text, size_t n)
     TRY(json_parse(&portd_message_json, &rq, text, n, a, &e));
     if (rq.op != NULL && strcmp(rq.op, "list") == 0)
         return op_list(fd);
-    if (!read_key(&rq, &key))
-        out.error = EINVAL;
-    else if (strcmp(rq.op, "close") == 0)
+    bool valid = rq.op != NULL && read_key(&rq, &key);
+    if (valid && strcmp(rq.op, "close") == 0)
         op_close(key);
-    else if (strcmp(rq.op, "open") == 0 &&
+    else if (valid && strcmp(rq.op, "open") == 0 &&
              (rq.to == NULL || rq.to[0] == '\0' || ip_parse(str_of(rq.to), &to)))
         out.error = op_open(key, to, (uint16_t)rq.to_port);
     else
@@ -220,7 +219,7 @@ int main(void)
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
     sigprocmask(SIG_BLOCK, &stop, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); /* NOLINT(concurrency-mt-unsafe): there is one thread */
     raise_descriptor_limit();
     if (drop_rights() < 0)
         return 1;

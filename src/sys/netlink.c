@@ -124,13 +124,13 @@ static int fail(const struct nl *nl, int r, struct err *e, const char *what, con
 }
 
 /* One request that is answered by an ack. fine: an error that means "already so", 0 for none. */
-static int ask(struct nl *nl, struct nlmsghdr *rq, read_fn *fn, void *arg, int fine,
-               const char *what, const char *name, struct err *e)
+static int ask(struct nl *nl, struct nlmsghdr *rq, int fine, const char *what, const char *name,
+               struct err *e)
 {
     int r;
 
     pthread_mutex_lock(&nl->lock);
-    r = exchange(nl, rq, fn, arg);
+    r = exchange(nl, rq, NULL, NULL);
     if (r < 0 && r != -fine)
         (void)fail(nl, r, e, what, name);
     else
@@ -224,9 +224,15 @@ static int check_name(const char *name, struct err *e)
 int nl_link_get(struct nl *nl, const char *name, struct nl_link *out, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4)));
+    int r;
 
     TRY(check_name(name, e));
-    return ask(nl, nl_msg_link(buf, RTM_GETLINK, 0, name, 0, 0), one_link, out, 0, "link", name, e);
+    pthread_mutex_lock(&nl->lock);
+    r = exchange(nl, nl_msg_link(buf, RTM_GETLINK, 0, name, 0, 0), one_link, out);
+    if (r < 0)
+        (void)fail(nl, r, e, "link", name);
+    pthread_mutex_unlock(&nl->lock);
+    return r < 0 ? -1 : 0;
 }
 
 int nl_bridge_add(struct nl *nl, const char *name, uint32_t mtu, const uint8_t *mac,
@@ -235,10 +241,10 @@ int nl_bridge_add(struct nl *nl, const char *name, uint32_t mtu, const uint8_t *
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4)));
 
     TRY(check_name(name, e));
-    TRY(ask(nl, nl_msg_bridge(buf, name, mtu, mac), NULL, NULL, 0, "add bridge", name, e));
+    TRY(ask(nl, nl_msg_bridge(buf, name, mtu, mac), 0, "add bridge", name, e));
     if (alias == NULL)
         return 0;
-    return ask(nl, nl_msg_alias(buf, name, alias), NULL, NULL, 0, "note on link", name, e);
+    return ask(nl, nl_msg_alias(buf, name, alias), 0, "note on link", name, e);
 }
 
 int nl_veth_add(struct nl *nl, const struct nl_veth *v, struct err *e)
@@ -248,11 +254,11 @@ int nl_veth_add(struct nl *nl, const struct nl_veth *v, struct err *e)
 
     TRY(check_name(v->name, e));
     TRY(check_name(v->peer, e));
-    TRY(ask(nl, nl_msg_veth(buf, v), NULL, NULL, 0, "add veth", v->name, e));
+    TRY(ask(nl, nl_msg_veth(buf, v), 0, "add veth", v->name, e));
     if (!v->isolated && !v->hairpin)
         return 0;
     TRY(nl_link_get(nl, v->name, &made, e));
-    return ask(nl, nl_msg_port_flags(buf, made.index, v->isolated, v->hairpin), NULL, NULL, 0,
+    return ask(nl, nl_msg_port_flags(buf, made.index, v->isolated, v->hairpin), 0,
                "set up bridge port", v->name, e);
 }
 
@@ -261,8 +267,7 @@ int nl_link_del(struct nl *nl, const char *name, struct err *e)
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4)));
 
     TRY(check_name(name, e));
-    return ask(nl, nl_msg_link(buf, RTM_DELLINK, 0, name, 0, 0), NULL, NULL, ENODEV, "delete link",
-               name, e);
+    return ask(nl, nl_msg_link(buf, RTM_DELLINK, 0, name, 0, 0), ENODEV, "delete link", name, e);
 }
 
 int nl_port_off(struct nl *nl, const char *name, struct err *e)
@@ -274,31 +279,29 @@ int nl_port_off(struct nl *nl, const char *name, struct err *e)
         return e->kind == ERR_NOT_FOUND ? 0 : -1;
     if (link.master == 0)
         return 0;
-    return ask(nl, nl_msg_port_off(buf, link.index), NULL, NULL, ENODEV, "silence bridge port",
-               name, e);
+    return ask(nl, nl_msg_port_off(buf, link.index), ENODEV, "silence bridge port", name, e);
 }
 
 int nl_link_up(struct nl *nl, int index, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4)));
 
-    return ask(nl, nl_msg_link(buf, RTM_NEWLINK, index, NULL, IFF_UP, 0), NULL, NULL, 0,
-               "bring link up", "", e);
+    return ask(nl, nl_msg_link(buf, RTM_NEWLINK, index, NULL, IFF_UP, 0), 0, "bring link up", "",
+               e);
 }
 
 int nl_link_mtu(struct nl *nl, int index, uint32_t mtu, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4)));
 
-    return ask(nl, nl_msg_link(buf, RTM_NEWLINK, index, NULL, 0, mtu), NULL, NULL, 0, "set MTU", "",
-               e);
+    return ask(nl, nl_msg_link(buf, RTM_NEWLINK, index, NULL, 0, mtu), 0, "set MTU", "", e);
 }
 
 int nl_addr_add(struct nl *nl, int index, struct ip_net addr, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4))), text[IP_TEXT_MAX];
 
-    return ask(nl, nl_msg_addr(buf, RTM_NEWADDR, index, addr), NULL, NULL, EEXIST, "add address",
+    return ask(nl, nl_msg_addr(buf, RTM_NEWADDR, index, addr), EEXIST, "add address",
                ip_net_format(addr, text), e);
 }
 
@@ -306,22 +309,22 @@ int nl_addr_del(struct nl *nl, int index, struct ip_net addr, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4))), text[IP_TEXT_MAX];
 
-    return ask(nl, nl_msg_addr(buf, RTM_DELADDR, index, addr), NULL, NULL, EADDRNOTAVAIL,
-               "remove address", ip_net_format(addr, text), e);
+    return ask(nl, nl_msg_addr(buf, RTM_DELADDR, index, addr), EADDRNOTAVAIL, "remove address",
+               ip_net_format(addr, text), e);
 }
 
 int nl_route_add(struct nl *nl, struct ip_net dst, struct ip_addr gateway, int index, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4))), text[IP_TEXT_MAX];
 
-    return ask(nl, nl_msg_route(buf, RTM_NEWROUTE, dst, gateway, index), NULL, NULL, EEXIST,
-               "add route", ip_net_format(dst, text), e);
+    return ask(nl, nl_msg_route(buf, RTM_NEWROUTE, dst, gateway, index), EEXIST, "add route",
+               ip_net_format(dst, text), e);
 }
 
 int nl_route_del(struct nl *nl, struct ip_net dst, struct ip_addr gateway, int index, struct err *e)
 {
     char buf[NL_REQUEST_MAX] __attribute__((aligned(4))), text[IP_TEXT_MAX];
 
-    return ask(nl, nl_msg_route(buf, RTM_DELROUTE, dst, gateway, index), NULL, NULL, ESRCH,
-               "delete route", ip_net_format(dst, text), e);
+    return ask(nl, nl_msg_route(buf, RTM_DELROUTE, dst, gateway, index), ESRCH, "delete route",
+               ip_net_format(dst, text), e);
 }
