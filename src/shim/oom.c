@@ -25,40 +25,42 @@ struct oom {
     int fd;
     struct source *src;
     uint64_t kills;
+    bool every_time; /* v1: a notice comes before the counter grows */
 };
 
-/* The kernel's counter; as before when the file is gone. */
-static uint64_t count(const struct oom *o)
+/* The kernel's counter. False when the cgroup is gone. */
+static bool count(const struct oom *o, uint64_t *out)
 {
     auto_buf struct buf text = BUF_MAX(4096);
     struct err ignored = {0};
-    uint64_t kills = o->kills;
     if (file_read(AT_FDCWD, o->file, &text, &ignored) < 0)
-        return kills;
+        return false;
     struct str rest = {text.p, text.n};
     while (rest.n > 0) {
         struct str value = str_cut(&rest, '\n'), key = str_cut(&value, ' ');
         if (str_eq(key, "oom_kill"))
-            (void)str_to_u64(value, 0, UINT64_MAX, &kills);
+            (void)str_to_u64(value, 0, UINT64_MAX, out);
     }
-    return kills;
+    return true;
 }
 
 static void on_change(struct source *s, int fd, uint32_t events, void *arg)
 {
     struct oom *o = arg;
     char buf[1024];
+    uint64_t kills = o->kills;
     (void)s;
     (void)events;
     while (read(fd, buf, sizeof(buf)) > 0)
         ;
-    uint64_t now = count(o);
-    if (now > o->kills) {
+    if (!count(o, &kills))
+        return;
+    if (o->every_time || kills > o->kills) {
         Event__TaskOOM ev = EVENT__TASK_OOM__INIT;
         ev.container_id = (char *)(uintptr_t)o->id;
         publish(o->pub, "/tasks/oom", &ev.base, NULL, NULL);
     }
-    o->kills = now;
+    o->kills = kills;
 }
 
 static int watch_v1(struct oom *o, const char *dir, struct err *e)
@@ -94,7 +96,8 @@ struct oom *oom_watch(struct loop *loop, struct publisher *pub, const char *id,
     *o = (struct oom){.pub = pub, .id = id, .fd = -1};
     int r = cg->mode == CGROUP_V2 ? watch_v2(o, dir, &e) : watch_v1(o, dir, &e);
     if (r == 0) {
-        o->kills = count(o);
+        (void)count(o, &o->kills); /* else 0 */
+        o->every_time = cg->mode != CGROUP_V2;
         o->src = loop_add_fd(loop, o->fd, EPOLLIN, on_change, o, &e);
     }
     if (r < 0 || o->src == NULL) {

@@ -56,7 +56,10 @@ status_is() { ctr tasks ls | grep -qE "^$1 +[0-9]+ +$2"; }
 shim_of() {
     local pid
     for pid in $(pgrep -f "containerd-shim-hull-v2 .*-id $1 "); do
-        grep -qz "^HULL_TEST_ID=$T\$" "/proc/$pid/environ" && printf '%s\n' "$pid"
+        # others may come and go meanwhile
+        if grep -qz "^HULL_TEST_ID=$T\$" "/proc/$pid/environ" 2>/dev/null; then
+            printf '%s\n' "$pid"
+        fi
     done
 }
 # log_has FILE TEXT: the json-file log holds a record of this text
@@ -203,9 +206,9 @@ common_tour() {
     local log=$T/a-json.log second
     run_in a -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=$log&attach=$T/a.sock&stdin=1" -- \
         /bin/sh -c 'cat; echo done >&2'
-    python3 "$top/tests/lib/attach.py" "$T/a.sock" 2 </dev/null >"$T/second" &
+    python3 "$top/tests/lib/attach.py" "$T/a.sock" 2 "$T/attached" </dev/null >"$T/second" &
     second=$!
-    wait_until test -S "$T/a.sock"
+    wait_until test -e "$T/attached"
     run -0 --separate-stderr python3 "$top/tests/lib/attach.py" "$T/a.sock" 7 < <(seq 1 20000)
     expect_output "$(seq 1 20000)"
     [ "$stderr" = done ]

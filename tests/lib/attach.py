@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A client of a container's attach socket: stdin to the container, its output here, END ends it.
 
-    attach.py SOCKET FLAGS      flags: 1 stdin, 2 stdout, 4 stderr
+    attach.py SOCKET FLAGS [FILE]      flags: 1 stdin, 2 stdout, 4 stderr; FILE is made once attached
 """
 import os, select, socket, struct, sys
 
@@ -46,6 +46,8 @@ def main():
         while kind is not None:
             if kind == END:
                 return
+            if kind == ATTACHED and len(sys.argv) > 3:
+                open(sys.argv[3], "w").close()
             if kind == ERROR:
                 sys.exit(data.decode())
             if kind in (STDOUT, STDERR):
