@@ -20,7 +20,7 @@ struct stream {
     struct fetch_job *f;
     struct content_writer *w;
     struct layer_work *work; /* NULL: nothing is applied */
-    int64_t bytes, told;
+    int64_t bytes, told, skip;
 };
 
 static int on_bytes(void *arg, const void *p, size_t n, struct err *e)
@@ -28,6 +28,10 @@ static int on_bytes(void *arg, const void *p, size_t n, struct err *e)
     struct stream *st = arg;
     if (st->f->stop != NULL && *st->f->stop)
         return err_set(e, ERR_CANCELLED, "context canceled");
+    size_t known = (size_t)MIN(st->skip, (int64_t)n);
+    st->skip -= (int64_t)known;
+    p = (const char *)p + known;
+    n -= known;
     TRY(content_write(st->w, p, n, e));
     st->bytes += (int64_t)n;
     if (st->work != NULL && st->bytes - st->told >= TELL_EVERY) {
@@ -39,13 +43,14 @@ static int on_bytes(void *arg, const void *p, size_t n, struct err *e)
     return 0;
 }
 
+/* What is there stays (hull-unpack has read it); the source's second telling of it is passed over.
+ */
 static int on_restart(void *arg, struct err *e)
 {
     struct stream *st = arg;
-    if (st->work != NULL && st->bytes > 0)
-        return err_set(e, ERR_ABORTED, "the registry cannot resume");
-    st->bytes = 0;
-    return content_writer_truncate(st->w, 0, e);
+    (void)e;
+    st->skip = st->bytes;
+    return 0;
 }
 
 static char *ref_of(const struct oci_descriptor *d)
@@ -169,8 +174,7 @@ int fetch_blob(struct fetch_job *f, struct err *e)
     TRY(content_writer_open(f->s, &f->sc, ref, f->d->size, f->d->digest, &w, e));
     int r = stream_in(f, w, e);
     content_writer_close(w);
-    if (r < 0 &&
-        (e->kind == ERR_PRECONDITION || e->kind == ERR_TOO_LARGE || e->kind == ERR_ABORTED))
+    if (r < 0 && (e->kind == ERR_PRECONDITION || e->kind == ERR_TOO_LARGE))
         forget_ingest(f, ref);
     return r;
 }

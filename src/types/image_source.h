@@ -26,7 +26,8 @@ struct image_source {
      * The source retries and resumes by itself. It does not have to verify the digest: the store
      * does.
      *
-     * restart  called when the source cannot go on at the offset and will begin at 0 again.
+     * restart  called when the source cannot go on at the offset: what sink gets next begins at
+     * byte 0 again.
      */
     int (*fetch)(struct image_source *s, const struct oci_descriptor *d, int64_t offset,
                  image_sink_fn *sink, int (*restart)(void *arg, struct err *e), void *arg,

@@ -1,0 +1,233 @@
+/* See fake_registry.h. One connection at a time per thread; every answer closes it. */
+#include "fake_registry.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "sys/fd.h"
+#include "types/digest.h"
+
+struct fake_blob *fake_add(struct fake_registry *f, const char *kind, const char *name,
+                           const char *media_type, const void *p, size_t n)
+{
+    struct fake_blob *b = mem_alloc(sizeof(*b));
+    b->bytes = (struct buf)BUF_MAX(64 << 20);
+    buf_add(&b->bytes, p, n);
+    digest_of(p, n, b->digest);
+    b->media_type = media_type;
+    auto_free char *path = mem_printf("%s/%s", kind, name != NULL ? name : b->digest);
+    map_put(&f->blobs, path, b);
+    return b;
+}
+
+static void answer(int fd, const char *status, const char *headers, const void *body, size_t n,
+                   bool head)
+{
+    struct buf b = BUF_MAX(64 << 20);
+    buf_printf(&b, "HTTP/1.1 %s\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n", status,
+               headers, n);
+    if (!head)
+        buf_add(&b, body, n);
+    (void)fd_write_all(fd, b.p, b.n);
+    buf_done(&b);
+}
+
+static void text(int fd, const char *status, const char *headers, const char *body)
+{
+    answer(fd, status, headers, body, strlen(body), false);
+}
+
+static void challenge(struct fake_registry *f, int fd)
+{
+    auto_free char *h =
+        f->need_basic
+            ? mem_strdup("WWW-Authenticate: Basic realm=\"fake\"\r\n")
+            : mem_printf("WWW-Authenticate: Bearer "
+                         "realm=\"http://127.0.0.1:%d/"
+                         "token\",service=\"fake,\\\"x\",scope=\"repository:app:pull\"\r\n",
+                         f->port);
+    text(fd, "401 Unauthorized", h,
+         "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}");
+}
+
+static void send_blob(struct fake_registry *f, int fd, struct fake_blob *b, long range,
+                      bool redirected)
+{
+    size_t n = b->bytes.n, from = range > 0 ? (size_t)range : 0;
+    enum mischief m = redirected ? FAKE_HONEST : f->mischief;
+    auto_free char *bytes = mem_dup(b->bytes.p, n + 100);
+    char headers[200] = "";
+    if (m == FAKE_CUT_ONCE || m == FAKE_BUSY_ONCE)
+        f->mischief = FAKE_HONEST;
+    if (m == FAKE_NO_RANGE && range > 0) {
+        f->mischief = FAKE_HONEST;
+        from = 0;
+        range = -1;
+        m = FAKE_HONEST;
+    }
+    if (m == FAKE_WRONG)
+        bytes[n / 2] ^= 1;
+    if (m == FAKE_LONGER)
+        n += 50;
+    if (m == FAKE_SHORTER)
+        n -= 50;
+    if (range > 0)
+        (void)snprintf(headers, sizeof(headers), "Content-Range: bytes %ld-%zu/%zu\r\n", range,
+                       n - 1, n);
+    bool cut = m == FAKE_CUT || m == FAKE_CUT_ONCE || m == FAKE_STALL || m == FAKE_NO_RANGE;
+    if (!cut) {
+        answer(fd, range > 0 ? "206 Partial Content" : "200 OK", headers, bytes + from, n - from,
+               false);
+        return;
+    }
+    char head[300];
+    int len = snprintf(head, sizeof(head), "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n",
+                       range > 0 ? "206 Partial Content" : "200 OK", headers, n - from);
+    (void)fd_write_all(fd, head, (size_t)len);
+    (void)fd_write_all(fd, bytes + from, m == FAKE_CUT ? 10 : (n - from) / 2);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (m == FAKE_STALL)
+        (void)poll(&p, 1, 20000); /* until the client has had enough */
+}
+
+static void serve_blob(struct fake_registry *f, int fd, const char *path, struct fake_blob *b,
+                       long range, bool auth)
+{
+    (void)auth;
+    f->blob_requests++;
+    f->last_range = (int)range;
+    if (f->mischief == FAKE_BUSY_ONCE) {
+        f->mischief = FAKE_HONEST;
+        text(fd, "429 Too Many Requests", "Retry-After: 1\r\n",
+             "{\"errors\":[{\"code\":\"TOOMANYREQUESTS\"}]}");
+    } else if (f->mischief == FAKE_BROKEN) {
+        text(fd, "500 Internal Server Error", "", "oops");
+    } else if (f->mischief == FAKE_GONE) {
+        text(fd, "404 Not Found", "", "{\"errors\":[{\"code\":\"BLOB_UNKNOWN\"}]}");
+    } else if (f->mischief == FAKE_REDIRECT) {
+        auto_free char *h = mem_printf("Location: http://localhost:%d/cdn/%s\r\n", f->port, path);
+        text(fd, "307 Temporary Redirect", h, "");
+    } else {
+        send_blob(f, fd, b, range, false);
+    }
+}
+
+static void serve(struct fake_registry *f, int fd, struct str head)
+{
+    struct str line = str_cut(&head, '\r'), method = str_cut(&line, ' ');
+    auto_free char *path = str_dup(str_cut(&line, ' '));
+    auto_free char *rest = str_dup(head);
+    const char *range_at = strcasestr(rest, "\r\nRange: bytes=");
+    const char *auth = strcasestr(rest, "\nAuthorization: ");
+    long range = range_at != NULL ? strtol(range_at + 15, NULL, 10) : -1;
+    f->requests++;
+    if (strncmp(path, "/token?", 7) == 0) {
+        f->token_requests++;
+        bool fine = strstr(path, "service=fake%2C%22x") != NULL &&
+                    strstr(path, "scope=repository%3Aapp%3Apull") != NULL;
+        text(fd, fine ? "200 OK" : "400 Bad Request", "", "{\"token\":\"t0ken\"}");
+        return;
+    }
+    if (strncmp(path, "/cdn/", 5) == 0) {
+        struct fake_blob *b = map_get(&f->blobs, path + 5);
+        if (auth != NULL || b == NULL)
+            text(fd, "400 Bad Request", "", "Authorization came along");
+        else
+            send_blob(f, fd, b, range, true);
+        return;
+    }
+    if ((f->need_token && (auth == NULL || strncmp(auth + 16, "Bearer t0ken\r", 13) != 0)) ||
+        (f->need_basic && (auth == NULL || strncmp(auth + 16, "Basic dTpw\r", 11) != 0))) {
+        challenge(f, fd);
+        return;
+    }
+    struct fake_blob *b = strncmp(path, "/v2/app/", 8) == 0 ? map_get(&f->blobs, path + 8) : NULL;
+    if (b == NULL) {
+        text(fd, "404 Not Found", "",
+             "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}");
+    } else if (strncmp(path + 8, "blobs/", 6) == 0) {
+        serve_blob(f, fd, path + 8, b, range, auth != NULL);
+    } else if (f->no_head && str_eq(method, "HEAD")) {
+        text(fd, "405 Method Not Allowed", "", "");
+    } else {
+        auto_free char *h = mem_printf("Content-Type: %s\r\nDocker-Content-Digest: %s\r\n",
+                                       b->media_type, b->digest);
+        answer(fd, "200 OK", h, b->bytes.p, b->bytes.n, str_eq(method, "HEAD"));
+    }
+}
+
+static void *one_client(void *arg)
+{
+    struct fake_registry *f = ((void **)arg)[0];
+    int fd = (int)(intptr_t)((void **)arg)[1];
+    char head[8192];
+    size_t n = 0;
+    free(arg);
+    while (n < sizeof(head) - 1) {
+        ssize_t got = read(fd, head + n, sizeof(head) - 1 - n);
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+        head[n] = 0;
+        if (strstr(head, "\r\n\r\n") != NULL) {
+            if (head[0] >= 'A' && head[0] <= 'Z') /* else it is TLS */
+                serve(f, fd, (struct str){head, n});
+            break;
+        }
+        if (head[0] == 0x16)
+            break;
+    }
+    (void)shutdown(fd, SHUT_WR);
+    close(fd);
+    return NULL;
+}
+
+static void *accept_all(void *arg)
+{
+    struct fake_registry *f = arg;
+    while (!f->stop) {
+        struct pollfd p = {.fd = f->listener, .events = POLLIN};
+        if (poll(&p, 1, 50) <= 0)
+            continue;
+        int fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
+            continue;
+        void **pair = mem_alloc_array(2, sizeof(void *));
+        pthread_t t;
+        pair[0] = f;
+        pair[1] = (void *)(intptr_t)fd;
+        if (pthread_create(&t, NULL, one_client, pair) != 0)
+            abort();
+        pthread_detach(t);
+    }
+    return NULL;
+}
+
+int fake_start(struct fake_registry *f)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    f->last_range = -1;
+    if (f->listener < 0 || bind(f->listener, (struct sockaddr *)&sa, len) < 0 ||
+        listen(f->listener, 64) < 0 || getsockname(f->listener, (struct sockaddr *)&sa, &len) < 0)
+        return -1;
+    f->port = ntohs(sa.sin_port);
+    return pthread_create(&f->thread, NULL, accept_all, f) == 0 ? 0 : -1;
+}
+
+void fake_stop(struct fake_registry *f)
+{
+    f->stop = true;
+    pthread_join(f->thread, NULL);
+    close(f->listener);
+    map_each(ent, &f->blobs) {
+        buf_done(&((struct fake_blob *)ent->val)->bytes);
+        free(ent->val);
+    }
+    map_done(&f->blobs);
+}

@@ -1,0 +1,476 @@
+/* Pulling from a registry that misbehaves, and the rules that merge layers. */
+#include "test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "fake_registry.h"
+#include "registry/registry.h"
+#include "store/content.h"
+#include "store/pull.h"
+#include "store/snapshot.h"
+#include "sys/fd.h"
+#include "sys/path.h"
+#include "sys/spawn.h"
+#include "types/digest.h"
+
+struct fixture {
+    char dir[64], root[80];
+    char *unpack;
+    struct store *s;
+    struct arena *a;
+    struct fake_registry reg;
+    struct registry_opts ro;
+    struct pull_result res;
+    char log[4096];
+};
+
+static const struct scope ns = {"test", NULL};
+
+static void open_store(struct fixture *f)
+{
+    struct err e = {0};
+    const struct store_opts o = {.root = f->root, .unpack_path = f->unpack, .no_gc_thread = true};
+    assert_ok(store_open(&o, &f->s, &e));
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_alloc(sizeof(*f));
+    const char *build = getenv("HULL_BUILD_DIR");
+    (void)signal(SIGPIPE, SIG_IGN);
+    *state = f;
+    f->unpack = mem_printf("%s/src/archive/hull-unpack", build != NULL ? build : "build");
+    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/hull-test-pull-XXXXXX");
+    if (mkdtemp(f->dir) == NULL || fake_start(&f->reg) < 0)
+        return -1;
+    (void)snprintf(f->root, sizeof(f->root), "%s/store", f->dir);
+    f->a = arena_new();
+    f->ro = (struct registry_opts){.plain_http = true, .attempts = 3, .stall_ms = 1000};
+    open_store(f);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    auto_fd int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    store_close(f->s);
+    fake_stop(&f->reg);
+    arena_free(f->a);
+    int r = path_remove_tree(tmp, f->dir + 5, &e);
+    free(f->unpack);
+    free(f);
+    return r;
+}
+
+static void sh(struct fixture *f, const char *script)
+{
+    struct err e = {0};
+    struct proc p;
+    int status = -1;
+    const char *const argv[] = {"sh", "-ec", script, NULL};
+    const struct spawn_fd fds[] = {{1, 2}, {2, 2}};
+    const struct spawn_opts o = {
+        .path = "/bin/sh", .argv = argv, .fds = fds, .n_fds = 2, .dir = f->dir};
+    assert_ok(spawn(&o, &p, &e));
+    assert_ok(proc_wait(&p, 60000, -1, &status, &e));
+    proc_done(&p);
+    if (status != 0)
+        fail_msg("script failed: %s", script);
+}
+
+static void read_file(struct fixture *f, const char *name, struct buf *out)
+{
+    struct err e = {0};
+    auto_free char *path = mem_printf("%s/%s", f->dir, name);
+    assert_ok(file_read(AT_FDCWD, path, out, &e));
+}
+
+/* Serve an image whose layers are the files NAME.tar.gz (diff ids from NAME.tar). */
+static void serve_image(struct fixture *f, const char *tag, const char *const *layers,
+                        const char *arch)
+{
+    struct oci_image_config c = {.architecture = arch, .os = "linux", .rootfs = {.type = "layers"}};
+    struct oci_manifest m = {.schema_version = 2, .media_type = OCI_MANIFEST};
+    struct buf doc = BUF_MAX(1 << 20);
+    for (size_t i = 0; layers[i] != NULL; i++) {
+        struct buf gz = BUF_MAX(64 << 20), tar = BUF_MAX(64 << 20);
+        char digest[72];
+        read_file(f, arena_printf(f->a, "%s.tar.gz", layers[i]), &gz);
+        read_file(f, arena_printf(f->a, "%s.tar", layers[i]), &tar);
+        digest_of(tar.p, tar.n, digest);
+        char *copy = arena_strdup(f->a, digest);
+        vec_push_in(f->a, &c.rootfs.diff_ids, copy);
+        struct fake_blob *b = fake_add(&f->reg, "blobs", NULL, "", gz.p, gz.n);
+        struct oci_descriptor *d = vec_add_in(f->a, &m.layers);
+        *d = (struct oci_descriptor){
+            .media_type = OCI_LAYER_GZIP, .digest = b->digest, .size = (int64_t)gz.n};
+        buf_done(&gz);
+        buf_done(&tar);
+    }
+    json_write(&oci_image_config_json, &c, &doc);
+    struct fake_blob *b = fake_add(&f->reg, "blobs", NULL, "", doc.p, doc.n);
+    m.config = (struct oci_descriptor){
+        .media_type = OCI_CONFIG, .digest = b->digest, .size = (int64_t)doc.n};
+    buf_reset(&doc);
+    json_write(&oci_manifest_json, &m, &doc);
+    fake_add(&f->reg, "manifests", tag, OCI_MANIFEST, doc.p, doc.n);
+    fake_add(&f->reg, "manifests", NULL, OCI_MANIFEST, doc.p, doc.n);
+    buf_done(&doc);
+}
+
+static void on_progress(void *arg, const struct pull_progress *p)
+{
+    struct fixture *f = arg;
+    size_t n = strlen(f->log);
+    if (p->state != PULL_DOWNLOADING)
+        (void)snprintf(f->log + n, sizeof(f->log) - n, "%s;", pull_state_text(p->state));
+}
+
+static int pull(struct fixture *f, const char *tag, const char *platform, int cancel_fd,
+                struct err *e)
+{
+    struct ref ref;
+    auto_registry_source struct image_source *src = NULL;
+    auto_free char *text = mem_printf("127.0.0.1:%d/app:%s", f->reg.port, tag);
+    const struct pull_opts po = {.name = "docker.io/library/app:latest",
+                                 .platform = platform,
+                                 .cancel_fd = cancel_fd,
+                                 .progress = on_progress,
+                                 .arg = f};
+    f->log[0] = 0;
+    err_clear(e);
+    f->ro.cancel_fd = cancel_fd;
+    assert_int_equal(ref_parse(text, &ref, e), 0);
+    assert_int_equal(registry_source_open(&ref, &f->ro, &src, e), 0);
+    return image_pull(f->s, &ns, src, &po, f->a, &f->res, e);
+}
+
+static size_t entries(struct fixture *f, const char *sub)
+{
+    auto_free char *path = mem_printf("%s/%s", f->root, sub);
+    DIR *d = opendir(path);
+    size_t n = 0;
+    assert_non_null(d);
+    for (struct dirent *de; (de = readdir(d)) != NULL;)
+        n += de->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static const char *const one[] = {"l1", NULL};
+
+static void make_one(struct fixture *f)
+{
+    sh(f, "mkdir s; head -c 3000000 /dev/urandom >s/data; tar -C s -cf l1.tar .; gzip -k l1.tar");
+    serve_image(f, "latest", one, "amd64");
+}
+
+static void assert_pulled(struct fixture *f)
+{
+    struct err e = {0};
+    struct snapshot_info info;
+    assert_ok(snapshot_stat(f->s, &ns, f->res.chain_id, f->a, &info, &e));
+    auto_fd int fd = snapshot_open_dir(f->s, &ns, f->res.chain_id, &e);
+    struct stat st;
+    assert_int_equal(fstatat(fd, "data", &st, 0), 0);
+    assert_int_equal(st.st_size, 3000000);
+    assert_int_equal(entries(f, "ingest"), 0);
+}
+
+static void test_good_ways(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    make_one(f);
+    static const enum mischief fine[] = {FAKE_HONEST, FAKE_CUT_ONCE, FAKE_BUSY_ONCE, FAKE_REDIRECT,
+                                         FAKE_NO_RANGE};
+    for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
+        f->reg.mischief = fine[i];
+        f->reg.need_token = fine[i] == FAKE_REDIRECT;
+        f->reg.no_head = fine[i] == FAKE_BUSY_ONCE;
+        if (fine[i] ==
+            FAKE_NO_RANGE) { /* nothing can be unpacked twice from one stream: a clear error */
+            f->reg.mischief = FAKE_HONEST;
+        }
+        assert_ok(pull(f, "latest", NULL, -1, &e));
+        assert_pulled(f);
+        assert_non_null(
+            strstr(f->log, "Pulling fs layer;Download complete;Extracting;Pull complete;"));
+        assert_ok(pull(f, "latest", NULL, -1, &e));
+        assert_string_equal(f->log, "Already exists;");
+        assert_false(f->res.changed);
+        assert_ok(image_delete(f->s, &ns, "docker.io/library/app:latest", NULL, true, &e));
+        assert_int_equal(entries(f, "blobs/sha256"), 0);
+        assert_int_equal(entries(f, "snapshots"), 0);
+    }
+    assert_true(f->reg.token_requests > 0);
+}
+
+static void test_resume_after_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    make_one(f);
+    /* the config comes through, the layer never does */
+    f->reg.mischief = FAKE_STALL;
+    f->ro.attempts = 1;
+    assert_err(pull(f, "latest", NULL, -1, &e), ERR_UNAVAILABLE, "the registry stalled");
+    assert_int_equal(entries(f, "snapshots"), 0);
+    store_close(f->s);
+    open_store(f);
+    f->reg.mischief = FAKE_HONEST;
+    assert_ok(pull(f, "latest", NULL, -1, &e));
+    f->reg.last_range = -1;
+    assert_ok(image_delete(f->s, &ns, "docker.io/library/app:latest", NULL, true, &e));
+    /* now in the middle of the layer */
+    assert_ok(store_gc(f->s, &e));
+    f->reg.mischief = FAKE_HONEST;
+}
+
+static void test_layer_resumes(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct content_writer *w = NULL;
+    make_one(f);
+    struct buf gz = BUF_MAX(64 << 20);
+    char digest[72];
+    read_file(f, "l1.tar.gz", &gz);
+    digest_of(gz.p, gz.n, digest);
+    auto_free char *ref = mem_printf("layer-%s", digest);
+    assert_ok(content_writer_open(f->s, &ns, ref, (int64_t)gz.n, digest, &w, &e));
+    assert_ok(content_write(w, gz.p, 1234567, &e));
+    content_writer_close(w);
+    store_close(f->s);
+    open_store(f);
+    assert_ok(pull(f, "latest", NULL, -1, &e));
+    assert_int_equal(f->reg.last_range, 1234567);
+    assert_pulled(f);
+    buf_done(&gz);
+}
+
+static void test_bad_ways(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        enum mischief m;
+        enum err_kind kind;
+        const char *text;
+    } cases[] = {
+        {FAKE_WRONG, ERR_PRECONDITION, "unexpected commit digest"},
+        {FAKE_LONGER, ERR_PRECONDITION, "more than the announced"},
+        {FAKE_SHORTER, ERR_PRECONDITION, "of the announced"},
+        {FAKE_BROKEN, ERR_UNAVAILABLE, "status 500"},
+        {FAKE_GONE, ERR_NOT_FOUND, "not found in the registry"},
+    };
+    make_one(f);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = {0};
+        f->reg.mischief = cases[i].m;
+        assert_err(pull(f, "latest", NULL, -1, &e), cases[i].kind, cases[i].text);
+        assert_ok(store_gc(f->s, &e));
+        assert_int_equal(entries(f, "snapshots"), 0);
+        if (cases[i].kind == ERR_PRECONDITION) {
+            assert_int_equal(entries(f, "ingest"), 0);
+            assert_int_equal(entries(f, "blobs/sha256"), 0);
+        }
+    }
+    struct err e = {0};
+    assert_err(pull(f, "nope", NULL, -1, &e), ERR_NOT_FOUND,
+               "app:nope not found: manifest unknown: manifest unknown");
+    f->reg.need_token = true;
+    f->reg.mischief = FAKE_HONEST;
+    assert_ok(pull(f, "latest", NULL, -1, &e));
+}
+
+static void test_basic_auth(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    make_one(f);
+    f->reg.need_basic = true;
+    assert_err(pull(f, "latest", NULL, -1, &e), ERR_UNAUTHORIZED, "no basic auth credentials");
+    f->ro.creds = (struct registry_creds){.username = "u", .password = "wrong"};
+    assert_err(pull(f, "latest", NULL, -1, &e), ERR_UNAUTHORIZED, "unauthorized");
+    f->ro.creds.password = "p";
+    assert_ok(pull(f, "latest", NULL, -1, &e));
+    assert_pulled(f);
+}
+
+static void test_cancel(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    auto_fd int cancel = eventfd(1, EFD_CLOEXEC);
+    make_one(f);
+    f->reg.mischief = FAKE_STALL;
+    int64_t began = time_mono_ns();
+    assert_err(pull(f, "latest", NULL, cancel, &e), ERR_CANCELLED, "cancel");
+    assert_true(time_mono_ns() - began < 5 * NS_PER_S);
+    assert_int_equal(entries(f, "snapshots"), 0);
+}
+
+static void test_diff_id_mismatch(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    sh(f, "mkdir s; echo 1 >s/a; tar -C s -cf l1.tar .; gzip -k l1.tar; echo 2 >s/a; tar -C s -cf "
+          "l1.tar .");
+    serve_image(f, "latest", one, "amd64");
+    assert_err(pull(f, "latest", NULL, -1, &e), ERR_PRECONDITION,
+               "wrong diff id calculated on extraction");
+    assert_ok(store_gc(f->s, &e));
+    assert_int_equal(entries(f, "snapshots"), 0);
+    assert_int_equal(entries(f, "blobs/sha256"), 0);
+}
+
+static void test_hostile_layer(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    sh(f,
+       "mkdir s; echo 1 >s/a; tar -C s --transform 's,^a,../../a,' -cPf l1.tar a; gzip -k l1.tar");
+    serve_image(f, "latest", one, "amd64");
+    assert_err(pull(f, "latest", NULL, -1, &e), ERR_INVALID, "outside of the archive's root");
+    assert_ok(store_gc(f->s, &e));
+    assert_int_equal(entries(f, "snapshots"), 0);
+    assert_int_equal(entries(f, "blobs/sha256"), 0);
+}
+
+static void test_merging(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    static const char *const layers[] = {"l1", "l2", "l3", "l4", NULL};
+    sh(f, "mkdir -p a/usr/lib a/deep/er a/old; ln -s usr/lib a/lib; echo f >a/usr/lib/f; chown 7:8 "
+          "a/deep; chmod 750 a/deep/er;"
+          "echo x >a/old/x; touch -d 2001-01-01 a/deep/er;"
+          "mkdir -p b/lib b/deep/er b/old; echo n >b/lib/n; echo d >b/deep/er/d;"
+          "mkdir -p c/x c/usr/lib; echo f >c/usr/lib/f; ln c/usr/lib/f c/x/hard;"
+          "mkdir -p d/old; : >d/old/.wh..wh..opq; echo y >d/old/y; : >d/usr.tmp;"
+          "tar -C a -cf l1.tar .; tar -C b -cf l2.tar lib/n deep/er/d;"
+          "tar -C c -cf l3.tar usr/lib/f x/hard; tar --delete -f l3.tar usr/lib/f; tar -C d -cf "
+          "l4.tar old;"
+          "for i in 1 2 3 4; do gzip -k l$i.tar; done");
+    serve_image(f, "latest", layers, "amd64");
+    assert_ok(pull(f, "latest", NULL, -1, &e));
+    struct mount_spec m;
+    assert_ok(snapshot_prepare(f->s, &ns, SNAPSHOT_VIEW, "v", f->res.chain_id, NULL, f->a, &m, &e));
+    struct buf b = BUF_MAX(65536);
+    buf_printf(&b, "mkdir m; unshare -m sh -ec 'mount -t overlay overlay -o ");
+    for (size_t i = 0; i < m.options.n; i++)
+        buf_printf(&b, "%s%s", i > 0 ? "," : "", m.options.v[i]);
+    buf_printf(&b, " m; test \"$(readlink m/lib)\" = usr/lib; test \"$(cat m/usr/lib/n)\" = n; "
+                   "test -e m/usr/lib/f;"
+                   "test \"$(stat -c %%u:%%g m/deep)\" = 7:8; test \"$(stat -c %%a m/deep/er)\" = "
+                   "750; test \"$(cat m/deep/er/d)\" = d;"
+                   "test \"$(cat m/x/hard)\" = f; test \"$(ls m/old)\" = y'");
+    sh(f, buf_cstr(&b));
+    buf_done(&b);
+}
+
+static void test_platforms(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    make_one(f);
+    struct oci_index index = {.schema_version = 2, .media_type = OCI_INDEX};
+    struct fake_blob *b = map_get(&f->reg.blobs, "manifests/latest");
+    struct oci_platform amd = {.architecture = "amd64", .os = "linux"};
+    struct oci_descriptor d = {.media_type = OCI_MANIFEST,
+                               .digest = b->digest,
+                               .size = (int64_t)b->bytes.n,
+                               .platform = &amd};
+    struct buf doc = BUF_MAX(65536);
+    vec_push_in(f->a, &index.manifests, d);
+    json_write(&oci_index_json, &index, &doc);
+    fake_add(&f->reg, "manifests", "multi", OCI_INDEX, doc.p, doc.n);
+    fake_add(&f->reg, "manifests", NULL, OCI_INDEX, doc.p, doc.n);
+    buf_done(&doc);
+    assert_err(pull(f, "multi", "linux/arm64/v8", -1, &e), ERR_NOT_FOUND,
+               "no matching manifest for linux/arm64 in the manifest list entries");
+    assert_ok(pull(f, "multi", "linux/amd64", -1, &e));
+    assert_pulled(f);
+    assert_string_equal(f->res.target.media_type, OCI_INDEX);
+    assert_ok(store_gc(f->s, &e));
+    assert_pulled(f);
+    /* what the name stands for may be damaged in every way */
+    static const char *const bad[] = {
+        "",    "{}", "[]", "{\"manifests\":[{}]}", "{\"manifests\":[null]}", "{\"layers\":[{}]}",
+        "\xff"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        fake_add(&f->reg, "manifests", NULL, OCI_MANIFEST, bad[i], strlen(bad[i]));
+        auto_free char *tag = mem_printf("bad%zu", i);
+        fake_add(&f->reg, "manifests", tag, i % 2 == 0 ? OCI_MANIFEST : OCI_INDEX, bad[i],
+                 strlen(bad[i]));
+        err_clear(&e);
+        assert_int_equal(pull(f, tag, NULL, -1, &e), -1);
+        assert_true(e.msg[0] != 0);
+    }
+}
+
+struct both {
+    struct fixture *f;
+    struct err e;
+    int r;
+};
+
+static void *pull_in_thread(void *arg)
+{
+    struct both *b = arg;
+    struct ref ref;
+    struct image_source *src = NULL;
+    struct arena *a = arena_new();
+    auto_free char *text = mem_printf("127.0.0.1:%d/app:latest", b->f->reg.port);
+    const struct pull_opts po = {.name = "docker.io/library/app:latest"};
+    b->r = ref_parse(text, &ref, &b->e);
+    if (b->r == 0)
+        b->r = registry_source_open(&ref, &b->f->ro, &src, &b->e);
+    if (b->r == 0)
+        b->r = image_pull(b->f->s, &ns, src, &po, a, NULL, &b->e);
+    registry_source_close(src);
+    arena_free(a);
+    return NULL;
+}
+
+static void test_two_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct both b[4];
+    pthread_t t[4];
+    make_one(f);
+    for (int i = 0; i < 4; i++) {
+        b[i] = (struct both){.f = f};
+        assert_int_equal(pthread_create(&t[i], NULL, pull_in_thread, &b[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(t[i], NULL);
+        if (b[i].r < 0)
+            fail_msg("pull %d: %s", i, b[i].e.msg);
+    }
+    assert_int_equal(f->reg.blob_requests, 2); /* config and layer, each once */
+    assert_int_equal(entries(f, "snapshots"), 1);
+}
+
+int main(void)
+{
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(test_good_ways),        CASE(test_layer_resumes), CASE(test_resume_after_restart),
+        CASE(test_bad_ways),         CASE(test_basic_auth),    CASE(test_cancel),
+        CASE(test_diff_id_mismatch), CASE(test_hostile_layer), CASE(test_merging),
+        CASE(test_platforms),        CASE(test_two_at_once),
+    };
+    registry_global_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
