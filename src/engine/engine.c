@@ -149,6 +149,21 @@ static int sweep_dirs(struct engine *g, struct err *e)
     return 0;
 }
 
+/* Paths go to other processes, which have other working directories. */
+static int make_absolute(struct engine *g, struct err *e)
+{
+    const char **paths[] = {&g->o.data_root, &g->o.exec_root, &g->o.helper_dir};
+
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        auto_free char *real = realpath(*paths[i], NULL);
+
+        if (real == NULL)
+            return err_sys(e, "%s", *paths[i]);
+        *paths[i] = arena_strdup(g->arena, real);
+    }
+    return 0;
+}
+
 int engine_open(const struct engine_opts *o, struct engine **out, struct err *e)
 {
     struct engine *g = mem_alloc(sizeof(*g));
@@ -158,8 +173,8 @@ int engine_open(const struct engine_opts *o, struct engine **out, struct err *e)
     g->stop_fd = -1;
     fill_defaults(&g->o);
     pthread_mutex_init(&g->lock, NULL);
-    if (make_dirs(&g->o, e) < 0 || state_open(g->o.data_root, &g->state, e) < 0 ||
-        read_engine_id(g, e) < 0)
+    if (make_dirs(&g->o, e) < 0 || make_absolute(g, e) < 0 ||
+        state_open(g->o.data_root, &g->state, e) < 0 || read_engine_id(g, e) < 0)
         goto fail;
     g->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     g->ctd = ctd_new(g->o.containerd, g->o.containerd_ns);

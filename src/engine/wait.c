@@ -31,7 +31,7 @@ int wait_condition_parse(const char *s, enum wait_condition *out, struct err *e)
 }
 
 /* Met. Caller holds the container's lock. */
-static void meet(struct container_wait *w)
+static void meet(struct container_wait *w, bool removed)
 {
     const struct container_run *s = &w->c->run->d;
 
@@ -39,7 +39,7 @@ static void meet(struct container_wait *w)
         return;
     w->done = true;
     w->status = (int)s->exit_code;
-    if (s->error != NULL && s->error[0] != '\0')
+    if (!removed && s->error != NULL && s->error[0] != '\0')
         w->error = mem_strdup(s->error);
     (void)eventfd_write(w->fd, 1);
 }
@@ -60,7 +60,7 @@ int container_wait_begin(struct container *c, enum wait_condition cond, struct c
     list_init(&w->link);
     pthread_mutex_lock(&c->lock);
     if ((cond == WAIT_NOT_RUNNING && !c->run->d.running) || c->gone)
-        meet(w);
+        meet(w, c->gone);
     else
         list_append(&c->waits, &w->link);
     pthread_mutex_unlock(&c->lock);
@@ -75,7 +75,7 @@ void container_wake(struct container *c, bool removed)
         struct container_wait *w = CONTAINER_OF(l, struct container_wait, link);
 
         if (removed || w->cond != WAIT_REMOVED)
-            meet(w);
+            meet(w, removed);
     }
     pthread_mutex_unlock(&c->lock);
 }
