@@ -123,6 +123,8 @@ common_tour() {
     for i in 1 2 3 4 5; do
         run_in "e$i" --rm -- true
     done
+    run -137 run_in o --rm --memory-limit 8000000 -- /bin/sh -c 'x=a; while :; do x=$x$x; done'
+    wait_until grep -q '/tasks/oom.*"o"' "$T/log/events"
     run_in x -d -- sleep 1000
     ctr tasks exec --exec-id one x true
     ctr tasks exec -d --exec-id two x sleep 1000
