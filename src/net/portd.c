@@ -22,15 +22,16 @@
 
 #define CONNECT_TRIES 3
 #define REPAIR_NS NS_PER_S
+#define LINGER_NS (10 * NS_PER_S)
 
 JSON_DESC(portd_message, PORTD_MESSAGE)
 
 struct portd {
     pthread_mutex_t lock; /* guards all below */
     char *program, *socket;
-    int fd;              /* -1: not connected */
-    unsigned connection; /* counts them: is it still the one that was watched? */
-    int64_t repaired_ns;
+    int fd;                       /* -1: not connected */
+    unsigned connection;          /* counts them: is it still the one that was watched? */
+    int64_t repaired_ns, idle_ns; /* when another was started last; when the last port went */
     bool has_watcher, stop;
     pthread_t watcher;
     int wake; /* eventfd: the connection has changed, or the end; -1: nobody watches */
@@ -276,10 +277,16 @@ static int tell_surely(struct portd *p, const char *op, const struct portd_port 
     return tell(p, op, port, out_error, e);
 }
 
-/* Without ports nobody needs it: it ends when we hang up. */
+/* Without ports nobody needs it: it ends when we hang up. Not at once, since the next port may come
+ * soon. */
 static void maybe_hang_up(struct portd *p)
 {
-    if (p->wanted.n == 0)
+    if (p->wanted.n > 0)
+        return;
+    p->idle_ns = time_mono_ns();
+    if (p->has_watcher)
+        wake_watcher(p);
+    else
         disconnect(p);
 }
 
@@ -313,6 +320,20 @@ static void repair(struct portd *p, unsigned connection)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* How long until an idle connection is given up: milliseconds, -1 for never. Under the lock; hangs
+ * up when it is time. */
+static int linger(struct portd *p)
+{
+    int64_t left = p->idle_ns + LINGER_NS - time_mono_ns();
+
+    if (p->fd < 0 || p->wanted.n > 0)
+        return -1;
+    if (left > 0)
+        return (int)(left / NS_PER_MS) + 1;
+    disconnect(p);
+    return -1;
+}
+
 static void *watch(void *arg)
 {
     struct portd *p = arg;
@@ -322,15 +343,15 @@ static void *watch(void *arg)
         eventfd_t n;
         pthread_mutex_lock(&p->lock);
         bool stop = p->stop;
+        int timeout_ms = linger(p);
         unsigned connection = p->connection;
-        auto_fd int fd = p->fd >= 0
-                             ? fd_dup(p->fd)
-                             : -1; /* its own, so that it cannot become another file meanwhile */
+        /* a descriptor of its own, so that it cannot become another file meanwhile */
+        auto_fd int fd = p->fd >= 0 ? fd_dup(p->fd) : -1;
         pthread_mutex_unlock(&p->lock);
         if (stop)
             return NULL;
         pfd[1].fd = fd;
-        (void)poll(pfd, 2, -1);
+        (void)poll(pfd, 2, timeout_ms);
         (void)eventfd_read(p->wake, &n);
         if (pfd[1].revents != 0)
             repair(p, connection);

@@ -218,7 +218,7 @@ int main(void)
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN); /* NOLINT(concurrency-mt-unsafe): there is one thread */
     raise_descriptor_limit();
     if (drop_rights() < 0)

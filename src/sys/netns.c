@@ -12,10 +12,14 @@
 
 #include "base/mem.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 
 #define THREAD_STACK (256 << 10)
+/* whoever takes a namespace makes links next, and so needs the kernel's one lock for all links that
+ * making another would hold */
+#define CALM_NS (4 * NS_PER_MS)
 
 /* ---- threads that change their namespace ---- */
 
@@ -197,6 +201,7 @@ struct netns_pool {
     pthread_mutex_t lock;
     pthread_cond_t wanted; /* fewer than size are ready, or the end */
     pthread_t thread;
+    int64_t taken_ns;      /* guarded by lock: when the last one was taken */
     bool has_thread, stop; /* stop guarded by lock */
     size_t size, n;        /* n guarded by lock */
     struct netns ready[];  /* guarded by lock */
@@ -212,6 +217,12 @@ static void *pool_thread(void *arg)
         struct err err;
         if (p->n >= p->size) {
             pthread_cond_wait(&p->wanted, &p->lock);
+            continue;
+        }
+        int64_t due = p->taken_ns + CALM_NS;
+        if (p->n > 0 && due > time_mono_ns()) {
+            struct timespec at = {due / NS_PER_S, due % NS_PER_S};
+            (void)pthread_cond_timedwait(&p->wanted, &p->lock, &at);
             continue;
         }
         pthread_mutex_unlock(&p->lock);
@@ -231,10 +242,14 @@ static void *pool_thread(void *arg)
 struct netns_pool *netns_pool_new(size_t size)
 {
     struct netns_pool *p = mem_alloc(sizeof(*p) + size * sizeof(p->ready[0]));
+    pthread_condattr_t attr;
 
     p->size = size;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->wanted, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->wanted, &attr);
+    pthread_condattr_destroy(&attr);
     if (size > 0)
         p->has_thread = start_thread(&p->thread, pool_thread, p) == 0;
     return p;
@@ -249,6 +264,7 @@ int netns_pool_take(struct netns_pool *p, struct netns *out, struct err *e)
         *out = p->ready[--p->n];
         have = true;
     }
+    p->taken_ns = time_mono_ns();
     pthread_cond_signal(&p->wanted);
     pthread_mutex_unlock(&p->lock);
     return have ? 0 : netns_new(out, e);

@@ -73,8 +73,8 @@ int volume_tree_usage(int dir_fd, int64_t *out_bytes, struct err *e)
                 r = err_set(e, ERR_INTERNAL, "directory tree is too deep, or out of descriptors");
                 break;
             }
-            vec_push(&stack,
-                     d); /* NOLINT(bugprone-sizeof-expression): pointers are what it holds */
+            /* NOLINTNEXTLINE(bugprone-sizeof-expression): it holds pointers */
+            vec_push(&stack, d);
             fd = -1;
         }
         if (step(&w, stack.v[stack.n - 1], &fd) < 0)
