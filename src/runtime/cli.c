@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -284,6 +285,7 @@ static int dispatch(struct cli *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct cli c = {.program = argv[0], .log_fd = -1, .a = arena_new()};
+    (void)signal(SIGPIPE, SIG_IGN); /* a container that dies while we talk to it is an error */
     int status = dispatch(&c, argc, argv);
     arena_free(c.a);
     fd_close(c.log_fd);

@@ -75,8 +75,10 @@ static int bind_root(struct rootfs *r, struct err *e)
     unsigned long how = propagation_flag(r->spec->linux_->rootfs_propagation);
     if (mount("", "/", "", how != 0 ? how : MS_SLAVE | MS_REC, "") < 0)
         return err_sys(e, "change the propagation of /");
-    if ((how & (MS_SHARED | MS_PRIVATE | MS_UNBINDABLE)) != 0)
-        TRY(unshare_parent(r->path, MS_PRIVATE, e));
+    /* "slave" and such reach "/" only: the mount that holds the rootfs may still be shared with the
+     * host, and whatever we mount below it would appear there */
+    if (how != 0 && how != (MS_SLAVE | MS_REC) && how != (MS_PRIVATE | MS_REC))
+        TRY(unshare_parent(r->path, (how & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE, e));
     auto_fd int target = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (target < 0)
         return err_sys(e, "open rootfs %s", r->path);

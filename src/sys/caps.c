@@ -2,13 +2,10 @@
 #include "sys/caps.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#include "sys/fd.h"
 
 static const char *const names[] = {
     "CAP_CHOWN",
@@ -71,18 +68,17 @@ const char *caps_name(int number)
 
 int caps_bounding(uint64_t *out)
 {
-    struct buf b = BUF_MAX(16384);
-    auto_fd int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fd_read_to_end(fd, &b);
-    const char *line = r == 0 ? strstr(buf_cstr(&b), "\nCapBnd:") : NULL;
-    if (line != NULL)
-        *out = strtoull(line + sizeof("\nCapBnd:") - 1, NULL, 16);
-    else if (r == 0)
-        r = -ENODATA;
-    buf_done(&b);
-    return r;
+    uint64_t all = 0;
+    for (int cap = 0; cap < 64; cap++) {
+        int r = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+        if (r < 0 && errno == EINVAL) /* past the kernel's last one */
+            break;
+        if (r < 0)
+            return -errno;
+        all |= (uint64_t)(r == 1) << cap;
+    }
+    *out = all;
+    return 0;
 }
 
 int caps_drop_bounding(uint64_t keep)

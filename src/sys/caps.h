@@ -18,8 +18,8 @@ int caps_number(const char *name);
 /** "CAP_CHOWN", or NULL past the last one in the table. */
 const char *caps_name(int number);
 
-/** All capabilities that the running process has in its bounding set (one read of /proc). 0 or
- * -errno. */
+/** All capabilities that the running process has in its bounding set; needs no /proc. 0 or -errno.
+ */
 int caps_bounding(uint64_t *out);
 
 /** Drop what is not in keep from the bounding set; needs CAP_SETPCAP. 0 or -errno. */

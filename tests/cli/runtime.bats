@@ -626,6 +626,36 @@ PY
     [ -z "$(leaked_processes)" ] || fail "$(leaked_processes)"
 }
 
+@test "roots and propagation: no pivot, no mount namespace, no /proc, shared" {
+    args ls /bin/true
+    run -0 rt run --no-pivot c1
+    local kind
+    for kind in shared rshared private rprivate slave rslave unbindable; do
+        config --arg k "$kind" '.linux.rootfsPropagation = $k'
+        run rt run c1
+        [ "$output" = /bin/true ] || fail "$kind: $output"
+        [ -z "$(leaked_mounts)" ] || fail "$kind: $(leaked_mounts)"
+    done
+    config '.linux.rootfsPropagation = "private"'
+    run -1 rt run --no-pivot c1
+    [[ $output == *"rootfsPropagation of [r]private is not safe without pivot_root"* ]]
+    config '.linux.rootfsPropagation = "" | .linux.maskedPaths = [] | .linux.readonlyPaths = [] | .mounts |= map(select(.destination != "/proc"))'
+    run -0 rt run c1
+    expect_output /bin/true
+    config '.linux.namespaces |= map(select(.type != "mount")) | .mounts = []'
+    run -0 rt run c1
+    expect_output /bin/true
+    nothing_left c1
+    [ -z "$(leaked_mounts)" ]
+}
+
+@test "new directories do not depend on the caller's umask" {
+    config '.root.readonly = false | .process.cwd = "/made/by/us"'
+    args true
+    (umask 077 && rt run c1)
+    [ "$(stat -c %a rootfs/made/by)" = 755 ]
+}
+
 @test "features and version are what dockerd reads" {
     run -0 rt features
     jq -e '.mountOptions | index("rro")' <<<"$output"
