@@ -80,7 +80,7 @@ int main(int argc, char **argv)
     struct flags f;
     sigset_t all;
     sigfillset(&all);
-    (void)sigprocmask(SIG_BLOCK, &all, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     int r = flags_parse(argc, argv, &f, &e);
     if (r == 0 && f.version) {

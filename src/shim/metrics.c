@@ -209,7 +209,7 @@ static void blkio1(const char *dir, struct arena *a, const char *file, size_t *o
             !str_to_u64(value, 0, UINT64_MAX, &b->value))
             continue;
         b->op = arena_strndup(a, op.p, op.n);
-        vec_push_in(a, &v, b);
+        vec_push_in(a, &v, b); // NOLINT(bugprone-sizeof-expression): an array of pointers
     }
     *out_n = v.n;
     *out_v = v.v;
@@ -329,7 +329,7 @@ static void io2(const char *dir, struct arena *a, Cgroup2__IOStat *out)
                     (void)str_to_u64(value, 0, UINT64_MAX,
                                      (uint64_t *)(void *)((char *)b + keys[i].off));
         }
-        vec_push_in(a, &v, b);
+        vec_push_in(a, &v, b); // NOLINT(bugprone-sizeof-expression): an array of pointers
     }
     out->usage = v.v;
     out->n_usage = v.n;

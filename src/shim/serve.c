@@ -101,8 +101,8 @@ int action_serve(const struct flags *f, struct err *e)
 {
     struct shim s = {.ns = f->ns, .id = f->id};
     /* most of what is allocated is freed soon: give it back, a shim is idle nearly always */
-    (void)mallopt(M_TRIM_THRESHOLD, 64 << 10);
-    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_TRIM_THRESHOLD, 64 << 10); // NOLINT(concurrency-mt-unsafe): one thread
+    (void)mallopt(M_ARENA_MAX, 1);             // NOLINT(concurrency-mt-unsafe): one thread
     open_log(f->debug);
     int r = set_up(&s, f, e);
     if (r == 0)

@@ -135,6 +135,7 @@ static int task_pids(struct ttrpc_call *call, const void *req, struct err *e)
         vec_done(&pids);
         return -1;
     }
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is what is wanted
     resp.processes = arena_alloc_array(a, pids.n, sizeof(*resp.processes));
     vec_each(pid, &pids)
         resp.processes[resp.n_processes++] = info_of(c, *pid, a);
@@ -231,8 +232,8 @@ static int task_checkpoint(struct ttrpc_call *call, const void *req, struct err 
     X("Connect", shim__connect_request__descriptor, task_connect)               \
     X("Shutdown", shim__shutdown_request__descriptor, task_shutdown)
 
-#define V2(name, type, fn) {"containerd.task.v2.Task", name, &type, fn},
-#define V3(name, type, fn) {"containerd.task.v3.Task", name, &type, fn},
+#define V2(name, type, fn) {"containerd.task.v2.Task", name, &(type), fn},
+#define V3(name, type, fn) {"containerd.task.v3.Task", name, &(type), fn},
 
 const struct ttrpc_method task_methods[] = {TASK_METHODS(V2) TASK_METHODS(V3)};
 const size_t n_task_methods = ARRAY_LEN(task_methods);

@@ -107,7 +107,7 @@ int attach_open(const char *path, unsigned want, int timeout_ms, struct attach *
     struct attach *a = mem_alloc(sizeof(*a));
     a->fd = fd;
     a->in.max = 2 * (ATTACH_FRAME_MAX + ATTACH_HEAD);
-    a->out.max = ATTACH_FRAME_MAX + 4 * ATTACH_HEAD;
+    a->out.max = ATTACH_FRAME_MAX + (size_t)4 * ATTACH_HEAD;
     char hello[2] = {1, (char)want};
     attach_frame_write(ATTACH_T_ATTACH, hello, sizeof(hello), &a->out);
     if (attach_flush(a, e) < 0 || await_attached(a, deadline_ns, out_have, e) < 0) {

@@ -149,7 +149,7 @@ static void add_escaped(struct buf *out, const unsigned char *p, size_t n)
             memcpy(text, len == 0 ? "\\ufffd" : p[i + 2] == 0xa8 ? "\\u2028" : "\\u2029", 7);
             len = MAX(len, 1U);
         } else if (c == '"' || c == '\\' || c == '\n' || c == '\r') {
-            text[1] = c == '\n' ? 'n' : c == '\r' ? 'r' : (char)c;
+            text[1] = (char)(c == '\n' ? 'n' : c == '\r' ? 'r' : c);
         } else {
             memcpy(text, "\\u00", 5);
             text[4] = digits[c >> 4];

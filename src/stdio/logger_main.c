@@ -152,15 +152,14 @@ static int detach(int argc, char **argv, struct err *e)
     TRY(spawn(&o, &child, e));
     close(take_fd(&ready_write));
     char c;
-    int status = 0;
     if (read(ready_read, &c, 1) == 1) {
         (void)dprintf(STDOUT_FILENO, "%d\n", (int)child.pid);
         proc_done(&child);
         return 0;
     }
-    (void)proc_wait(&child, -1, -1, &status, e); /* it has printed its error */
+    r = proc_wait(&child, -1, -1, NULL, e); /* it has printed its error */
     proc_done(&child);
-    exit(status != 0 ? status : 1);
+    return r < 0 ? -1 : err_set(e, ERR_INTERNAL, "not started");
 }
 
 int main(int argc, char **argv)
@@ -171,7 +170,7 @@ int main(int argc, char **argv)
     auto_arena struct arena *arena = arena_new();
     sigset_t all;
     sigfillset(&all);
-    (void)sigprocmask(SIG_BLOCK, &all, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     int ready = fd_dup(READY_FD); /* first of all, before the number can be one of ours */
     if (ready >= 0)
