@@ -155,6 +155,8 @@ void process_exited(void *arg, pid_t pid, int status, int64_t exited_ns)
     struct process *p = arg;
     (void)pid;
     p->exited = true;
+    if (p == &p->c->init)
+        oom_check(p->c->oom);
     p->status = status;
     p->exited_ns = exited_ns;
     process_settle(p);

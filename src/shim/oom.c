@@ -44,15 +44,9 @@ static bool count(const struct oom *o, uint64_t *out)
     return true;
 }
 
-static void on_change(struct source *s, int fd, uint32_t events, void *arg)
+static void look(struct oom *o)
 {
-    struct oom *o = arg;
-    char buf[1024];
     uint64_t kills = o->kills;
-    (void)s;
-    (void)events;
-    while (read(fd, buf, sizeof(buf)) > 0)
-        ;
     if (!count(o, &kills))
         return;
     if (o->every_time || kills > o->kills) {
@@ -61,6 +55,22 @@ static void on_change(struct source *s, int fd, uint32_t events, void *arg)
         publish(o->pub, "/tasks/oom", &ev.base, NULL, NULL);
     }
     o->kills = kills;
+}
+
+void oom_check(struct oom *o)
+{
+    if (o != NULL && !o->every_time)
+        look(o);
+}
+
+static void on_change(struct source *s, int fd, uint32_t events, void *arg)
+{
+    char buf[1024];
+    (void)s;
+    (void)events;
+    while (read(fd, buf, sizeof(buf)) > 0)
+        ;
+    look(arg);
 }
 
 static int watch_v1(struct oom *o, const char *dir, struct err *e)

@@ -14,6 +14,10 @@ struct oom;
 struct oom *oom_watch(struct loop *loop, struct publisher *pub, const char *id,
                       const struct cgroup *cg);
 
+/** The container's first process has ended: publish now what the kernel would tell only in some
+ * milliseconds, when the cgroup may be gone. NULL is fine. */
+void oom_check(struct oom *o);
+
 /** NULL is fine. */
 void oom_free(struct oom *o);
 
