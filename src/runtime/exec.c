@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "runtime/console.h"
 #include "runtime/init.h"
 #include "runtime/spec.h"
@@ -189,10 +190,34 @@ static _Noreturn void exec_main(void *arg, int sync)
 
 /* ---- the parent ------------------------------------------------------------------------------ */
 
+/* v2 lets no process into a cgroup that has children with controllers (a container that runs
+ * systemd): then the new process goes where the first one has gone. */
+static int join_cgroup(struct exec *x, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
+    char path[64];
+    if (cgroup_join(&x->cgroup, x->child.pid, e) == 0)
+        return 0;
+    if (x->cgroup.mode != CGROUP_V2 || e->sys != EBUSY || x->o->cgroup != NULL)
+        return -1;
+    (void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)x->record.pid);
+    TRY(file_read(AT_FDCWD, path, &text, e));
+    struct str line = {0};
+    for (struct str rest = str_of(buf_cstr(&text)); rest.n > 0 && !str_starts(line, "0::");)
+        line = str_cut(&rest, '\n');
+    if (!str_starts(line, "0::/") || memmem(line.p, line.n, "..", 2) != NULL)
+        return err_set(e, ERR_INTERNAL,
+                       "the cgroup of the container's first process is out of reach");
+    struct cgroup_dir dir = x->cgroup.dirs.v[0];
+    dir.path = arena_printf(x->a, "%s%.*s", dir.mount, (int)line.n - 3, line.p + 3);
+    struct cgroup theirs = {.mode = CGROUP_V2, .dirs = {&dir, 1, 1}};
+    return cgroup_join(&theirs, x->child.pid, e);
+}
+
 static int bless(struct exec *x, struct err *e)
 {
     char path[64], text[24];
-    TRY(cgroup_join(&x->cgroup, x->child.pid, e));
+    TRY(join_cgroup(x, e));
     if (x->process.oom_score_adj != NULL) {
         (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)x->child.pid);
         (void)snprintf(text, sizeof(text), "%lld", (long long)*x->process.oom_score_adj);

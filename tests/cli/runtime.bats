@@ -445,6 +445,40 @@ PY
     [[ $output == *137* ]] || fail "$output"
 }
 
+@test "a pure v2 tree: birth in the cgroup, device filter, freezer, exec beside sub-cgroups" {
+    [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || skip "this host is v2: every other test shows it"
+    [ -d /sys/fs/cgroup/unified ] || skip "no v2 tree here"
+    config '.linux.namespaces += [{"type": "cgroup"}] | .root.readonly = false | .process.capabilities.effective += ["CAP_MKNOD"] |
+        .process.capabilities.permitted = .process.capabilities.effective | .process.capabilities.bounding = .process.capabilities.effective'
+    sh_c 'grep ^0:: /proc/self/cgroup; echo x >/dev/null && echo null; mknod /tmp/m c 1 1; cat /tmp/m 2>&1; echo done; exec sleep 1000'
+    cat >"$T/inside" <<'SH'
+set -e
+mount --make-rprivate /
+mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup
+rt() { "$T/bin/hull-runc" --root "$T/s" "$@"; }
+rt create c1 >"$T/out" 2>&1
+rt start c1
+until grep -q done "$T/out"; do sleep 0.05; done
+cg=/sys/fs/cgroup/$1/b
+rt pause c1
+grep -q 'frozen 1' "$cg/cgroup.events"
+[ "$(rt state c1 | jq -r .status)" = paused ]
+rt resume c1
+mkdir "$cg/sub"
+rt state c1 | jq .pid >"$cg/sub/cgroup.procs"
+for controller in $(cat "$cg/cgroup.controllers"); do echo "+$controller" >"$cg/cgroup.subtree_control"; done
+rt exec c1 true
+rt kill --all c1 KILL
+rt delete --force c1
+[ ! -e "$cg" ]
+SH
+    HULL_TEST_ID=$T unshare -m bash "$T/inside" "$(test_cgroup)"
+    grep -qx '0::/' "$T/out"
+    grep -qx null "$T/out"
+    grep -q 'Operation not permitted' "$T/out"
+    nothing_left c1
+}
+
 @test "hooks of all six kinds see the state, in order; a failing one undoes everything" {
     cat >"$T/hook" <<'SH'
 #!/bin/sh
