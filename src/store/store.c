@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -206,7 +207,14 @@ static int sweep_dir(struct store *s, int dir_fd, owned_fn *owned, const char *w
     TRY(find_strays(s, dir_fd, owned, &strays, e));
     vec_each(name, &strays) {
         log_info("removing leftover", "kind", what, "name", *name, NULL);
-        TRY(path_remove_tree(dir_fd, *name, e));
+        /* a helper of a supervisor that was killed may take a moment to die */
+        int tries = 0;
+        while (path_remove_tree(dir_fd, *name, e) < 0) {
+            if (e->sys != ENOTEMPTY || ++tries > 20)
+                return -1;
+            err_clear(e);
+            (void)poll(NULL, 0, 50);
+        }
     }
     return 0;
 }

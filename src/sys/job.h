@@ -1,7 +1,8 @@
 /**
  * Jobs: one slow or hostile piece of work done by a program of ours in libexec. The job goes in as
  * JSON in a memfd (descriptor 3), messages travel over a SEQPACKET socket (descriptor 4), the job's
- * own descriptors are 5, 6, … . Exactly one result or `struct err` comes back.
+ * own descriptors are 5, 6, … . Exactly one result or `struct err` comes back. The helper dies with
+ * the thread that started it.
  *
  *     const struct job_opts o = {.program = unpack_path, .doc = doc.p, .doc_len = doc.n,
  *                                .fds = (int[]){root_fd, input_fd}, .n_fds = 2};
