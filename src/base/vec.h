@@ -82,8 +82,10 @@ void *vec_grow_arena(struct arena *a, void *v, size_t n, size_t *cap, size_t siz
                 ((vec)->n - vec_i_) * sizeof(*(vec)->v)); \
     } while (0)
 
-#define vec_each(item, vec)                                                          \
-    for (__typeof__(*(vec)->v) *item = (vec)->v, *item##_end_ = (vec)->v + (vec)->n; \
+/* adding 0 to NULL is undefined, hence the condition */
+#define vec_each(item, vec)                                                                  \
+    for (__typeof__(*(vec)->v) *item = (vec)->v,                                             \
+                               *item##_end_ = (vec)->n > 0 ? (vec)->v + (vec)->n : (vec)->v; \
          item != NULL && item < item##_end_; item++)
 
 /** Free the strings and the array of a heap list of strings. */
