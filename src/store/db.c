@@ -4,6 +4,8 @@
  */
 #include "store/db.h"
 
+#include <errno.h>
+
 #include "base/mem.h"
 
 enum { FORMAT_VERSION = 1 };
@@ -48,8 +50,10 @@ static int db_err(sqlite3 *h, struct err *e, const char *what)
         e->kind = ERR_EXISTS;
     else if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
         e->kind = ERR_UNAVAILABLE;
-    else if ((code & 0xff) == SQLITE_FULL)
+    else if ((code & 0xff) == SQLITE_FULL) {
         err_set(e, ERR_INTERNAL, "%s: no space left on device", what);
+        e->sys = ENOSPC;
+    }
     return -1;
 }
 

@@ -173,8 +173,12 @@ int fetch_blob(struct fetch_job *f, struct err *e)
     struct content_writer *w = NULL;
     TRY(content_writer_open(f->s, &f->sc, ref, f->d->size, f->d->digest, &w, e));
     int r = stream_in(f, w, e);
+    struct err ignored = {0};
+    bool full = r < 0 && (e->sys == ENOSPC || e->sys == EDQUOT);
+    if (full) /* give the room back before the database needs it */
+        (void)content_writer_truncate(w, 0, &ignored);
     content_writer_close(w);
-    if (r < 0 && (e->kind == ERR_PRECONDITION || e->kind == ERR_TOO_LARGE))
+    if (r < 0 && (full || e->kind == ERR_PRECONDITION || e->kind == ERR_TOO_LARGE))
         forget_ingest(f, ref);
     return r;
 }

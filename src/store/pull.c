@@ -380,8 +380,10 @@ static void discard_layers(struct pull *p)
     for (size_t i = 0; i < p->n; i++) {
         struct layer *l = &p->layers[i];
         struct err ignored = {0};
-        if (l->key != NULL && !l->there && !p->o->no_unpack)
+        if (l->key != NULL && !l->there && !p->o->no_unpack) {
+            snapshot_empty(p->s, &p->sc, l->key); /* first, since the database may need the room */
             (void)snapshot_remove(p->s, &p->sc, l->key, &ignored); /* may never have been made */
+        }
         flight_end(l->flight);
         arena_free(l->a);
     }

@@ -206,11 +206,30 @@ int snapshot_cleanup(struct store *s, struct err *e)
             vec_push(&gone, mem_strdup(de->d_name));
     closedir(d);
     vec_each(name, &gone) {
-        if (path_remove_tree(s->snapshots_fd, *name, e) < 0 && e->kind != ERR_NOT_FOUND)
+        /* another thread may be at it, too */
+        if (path_remove_tree(s->snapshots_fd, *name, e) < 0 && e->kind != ERR_NOT_FOUND &&
+            e->sys != ENOENT && e->sys != ENOTEMPTY)
             return err_wrap(e, "remove snapshot directory");
         err_clear(e);
     }
     return 0;
+}
+
+void snapshot_empty(struct store *s, const struct scope *sc, const char *key)
+{
+    auto_arena struct arena *a = arena_new();
+    struct snap sn = {0};
+    struct err ignored = {0};
+    {
+        auto_tx struct tx t = {0};
+        if (tx_begin(&t, &s->db, TX_READ, &ignored) < 0 ||
+            load(&t, sc->ns, key, a, &sn, &ignored) < 0)
+            return;
+    }
+    if (sn.info.kind != SNAPSHOT_ACTIVE)
+        return;
+    snapshot_discard(s, &sn.id, 1);
+    (void)snapshot_cleanup(s, &ignored); /* else the collector does it */
 }
 
 int snapshot_open_dir(struct store *s, const struct scope *sc, const char *key, struct err *e)

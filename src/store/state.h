@@ -59,4 +59,7 @@ bool label_expired(const struct strmap *labels, int64_t now_ns);
 int snapshot_lineage(struct store *s, const struct scope *sc, const char *name, struct arena *a,
                      struct i64v *out, struct err *e);
 
+/** Remove the files of an active snapshot, not its row. */
+void snapshot_empty(struct store *s, const struct scope *sc, const char *key);
+
 #endif

@@ -277,7 +277,12 @@ static int open_all(struct store *s, struct err *e)
         return err_sys(e, "chmod %s", s->root);
     if (db_open(&s->db, db_path, e) < 0)
         return err_wrap(e, "open store");
-    TRY(sweep_rows(s, e));
+    if (sweep_rows(s, e) < 0) {
+        if (e->sys != ENOSPC)
+            return -1;
+        log_warn("the disk is full: removing leftovers first", "error", e->msg, NULL);
+        err_clear(e);
+    }
     TRY(sweep_dir(s, s->snapshots_fd, snapshot_owned, "snapshot", e));
     TRY(sweep_dir(s, s->ingest_fd, ingest_owned, "ingest", e));
     return sweep_dir(s, s->blobs_fd, blob_owned, "blob", e);

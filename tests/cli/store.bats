@@ -65,6 +65,20 @@ chain_of() { # the chain id that `pull` printed
     [ "$(ls "$T/store/snapshots" | wc -l)" -le 1 ]
 }
 
+@test "pull: a full disk is said, and leaves nothing" {
+    registry_start
+    registry_push "$(image_file debian)" debian:latest
+    registry_push "$(image_file busybox)" busybox:latest
+    mkdir "$T/store"
+    mount -t tmpfs -o size=100M tmpfs "$T/store"
+    run -1 store pull "$registry/debian"
+    expect_match 'No space left on device'
+    store rm none || true # opens the store, which sweeps
+    [ -z "$(ls "$T/store/snapshots")" ]
+    run -0 store pull "$registry/busybox"
+    umount "$T/store"
+}
+
 @test "load and save: both layouts, in and out, and skopeo reads them" {
     for layout in oci docker; do
         run -0 store import "$(image_file pages "$layout")"
