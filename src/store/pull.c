@@ -18,7 +18,7 @@
 #include "sys/fd.h"
 #include "types/reference.h"
 
-enum { DEFAULT_PARALLEL = 3, STACK = 512 << 10, MAX_INDEX_DEPTH = 3 };
+enum { DEFAULT_PARALLEL = 3, STACK = 1 << 20, MAX_INDEX_DEPTH = 3 };
 
 struct layer {
     struct pull *p;
