@@ -25,6 +25,7 @@
 #include "daemon/supervise.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/proc.h"
 
 #ifndef HULL_HELPER_DIR
 #define HULL_HELPER_DIR "/usr/local/libexec/hull"
@@ -49,8 +50,13 @@ static bool is_hulld(pid_t pid)
     auto_free char *path = mem_printf("/proc/%d/comm", pid);
     auto_buf struct buf b = BUF_MAX(64);
     struct err e;
-    return pid != getpid() && file_read(AT_FDCWD, path, &b, &e) == 0 &&
-           strcmp(buf_cstr(&b), "hulld\n") == 0;
+    struct proc p = PROC_NONE;
+    if (pid == getpid() || proc_open(pid, &p, &e) < 0)
+        return false;
+    /* one that was killed may stay a zombie for a while, with its name */
+    bool alive = proc_alive(&p);
+    proc_done(&p);
+    return alive && file_read(AT_FDCWD, path, &b, &e) == 0 && strcmp(buf_cstr(&b), "hulld\n") == 0;
 }
 
 static int write_pidfile(struct daemon *d, struct err *e)
