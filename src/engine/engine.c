@@ -205,6 +205,8 @@ void engine_close(struct engine *g)
     map_done(&g->by_name);
     map_done(&g->reserved);
     map_done(&g->execs);
+    if (g->net != NULL)
+        net_teardown(g->net); /* what running containers need stays */
     net_close(g->net);
     volumes_close(g->volumes);
     events_free(g->events);
