@@ -203,6 +203,19 @@ static int take_output(struct attachment *t, struct stream *client, struct err *
     return r < 0 ? -1 : 1;
 }
 
+/* A shim that is not ours holds an end of the FIFO itself, and lets go of it only when told. What is in
+ * the FIFO is read first. */
+static void close_foreign_stdin(const struct attachment *t)
+{
+    auto_view struct view v = container_view(t->c);
+    struct ctd_runtime runtime;
+    struct err ignored = {0};
+
+    if (engine_runtime_find(t->c->g, v.rec->host.runtime, &runtime, &ignored) == 0 &&
+        !runtime_is_ours(&runtime))
+        (void)ctd_task_close_stdin(t->c->g->ctd, t->c->id, NULL, &ignored); /* it may have ended */
+}
+
 /* Pass on what was typed: 1 go on, 0 detach. */
 static int give_input(struct attachment *t, struct err *e)
 {
@@ -223,6 +236,7 @@ static int give_input(struct attachment *t, struct err *e)
     if (t->tty || !t->stdin_once || !t->open_stdin)
         return 0; /* the container keeps its input, this attachment ends */
     TRY(attach_close_stdin(t->conn, e));
+    close_foreign_stdin(t);
     return 1;
 }
 
