@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+enum { MAX_REPEATS = 2, MAX_REPEAT = 100 }; /* {n,m} in one expression, and their n and m */
+
 enum op { OP_PRESENT, OP_EQ, OP_NE, OP_MATCH };
 
 struct condition {
@@ -155,6 +157,7 @@ static char *translate_regex(const char *go)
                    {'A', "^", NULL}};
     struct buf b = BUF_MAX(32768);
     bool in_set = false, fine = true;
+    int repeats = 0;
     for (const char *p = go; *p != 0 && fine; p++) {
         if (*p == '\\' && p[1] != 0) {
             p++;
@@ -179,6 +182,11 @@ static char *translate_regex(const char *go)
             fine = false;
         } else if (!in_set && strchr("*+?}", *p) != NULL && p[1] == '?') {
             buf_addc(&b, *p++); /* matching does not care about greed */
+        } else if (!in_set && *p == '{' &&
+                   (++repeats > MAX_REPEATS || strtoul(p + 1, NULL, 10) > MAX_REPEAT)) {
+            fine = false; /* regcomp writes repetitions out: they multiply */
+        } else if (!in_set && *p == ',' && repeats > 0 && strtoul(p + 1, NULL, 10) > MAX_REPEAT) {
+            fine = false;
         } else {
             in_set = *p == '[' ? true : *p == ']' ? false : in_set;
             buf_addc(&b, *p);

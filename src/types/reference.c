@@ -289,9 +289,13 @@ void ref_format(const struct ref *r, char out[static REF_TEXT_MAX])
 void ref_familiar_name(const struct ref *r, char out[static REF_TEXT_MAX])
 {
     const char *path = r->path;
-    bool hub = strcmp(r->domain, DEFAULT_DOMAIN) == 0;
+    struct str rest = str_of(path), first = str_cut(&rest, '/');
+    /* "docker.io/a.b/c" must keep its domain: "a.b/c" would name another registry */
+    bool hub = strcmp(r->domain, DEFAULT_DOMAIN) == 0 &&
+               (strchr(path, '/') == NULL || !looks_like_domain(first));
     if (hub && strncmp(path, OFFICIAL, strlen(OFFICIAL)) == 0 &&
-        strchr(path + strlen(OFFICIAL), '/') == NULL)
+        strchr(path + strlen(OFFICIAL), '/') == NULL &&
+        !is_bare_id(str_of(path + strlen(OFFICIAL))))
         path += strlen(OFFICIAL);
     (void)snprintf(out, REF_TEXT_MAX, "%s%s%s", hub ? "" : r->domain, hub ? "" : "/", path);
 }

@@ -455,6 +455,9 @@ static void test_filters(void **state)
         {"name=hello", -1},
         {"name==\"hello", -1},
         {"name~=(", -1},
+        {"name~=((a{100}){100}){100}", -1},
+        {"name~=l{2}", 1},
+        {"name~=a{1,999}", -1},
         {"name==a,", -1},
         {"", 1},
     };
