@@ -21,9 +21,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "daemon/listen.h"
-#include "daemon/notify.h"
 #include "daemon/supervise.h"
 #include "sys/fd.h"
+#include "sys/notify.h"
 #include "sys/path.h"
 #include "sys/proc.h"
 

@@ -1,5 +1,5 @@
 /* sd_notify's datagram by hand: libsystemd would be the largest thing we load. */
-#include "daemon/notify.h"
+#include "sys/notify.h"
 
 #include <stddef.h>
 #include <sys/socket.h>

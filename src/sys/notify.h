@@ -1,6 +1,6 @@
 /** Telling systemd how far we are. */
-#ifndef HULL_DAEMON_NOTIFY_H
-#define HULL_DAEMON_NOTIFY_H
+#ifndef HULL_SYS_NOTIFY_H
+#define HULL_SYS_NOTIFY_H
 
 /** Send "READY=1", "STOPPING=1" ... to NOTIFY_SOCKET; without it nothing happens. Main's thread
  * only (reads the environment). Source: sd_notify(3). */
