@@ -314,7 +314,11 @@ int attachment_run(struct attachment *t, struct stream *client, struct err *e)
     /* only a client that closed both directions is gone: input may have ended already */
     while (poll(p, ARRAY_LEN(p), -1) < 0 && errno == EINTR)
         ;
-    if (p[0].revents == 0 || t->dropped)
+    if (p[0].revents == 0)
         return 0;
-    return pump(t, client, e);
+    /* reading is what makes the other thread's writes ours; whoever waits later must find it set */
+    eventfd_t n;
+    (void)eventfd_read(t->ready_fd, &n);
+    (void)eventfd_write(t->ready_fd, 1);
+    return t->dropped ? 0 : pump(t, client, e);
 }

@@ -24,7 +24,11 @@
 #define MAX_CONNS 4096
 #define BACKLOG 1024
 /* A sanitizer's frames are several times larger. */
-#define STACK_BYTES ((HULL_ASAN ? 4u : 1u) * (256u << 10))
+#if HULL_ASAN || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES (1u << 20)
+#else
+#define STACK_BYTES (256u << 10)
+#endif
 
 struct listener {
     int fd;

@@ -126,7 +126,7 @@ while True:
 
 @test "a daemon that stops does not wait for those who watch" {
     hulld_start
-    curl -sN --unix-socket "$T/hull.sock" http://hull/events >"$T/events" 2>&1 &
+    curl -sN --unix-socket "$T/hull.sock" 'http://hull/events?since=1' >"$T/events" 2>&1 &
     local watcher=$!
     api POST /volumes/create '{"Name":"seen"}'
     wait_until grep -q '"seen"' "$T/events"
