@@ -39,6 +39,8 @@ static int import(struct req *rq, const char *from, const struct sink *sink, str
         .changes = &changes,
         .cancel_fd = req_cancel_fd(rq),
     };
+    if (from[0] == '\0')
+        return err_set(e, ERR_INVALID, "either fromImage or fromSrc is needed");
     if (strcmp(from, "-") != 0)
         return err_set(e, ERR_UNIMPLEMENTED,
                        "importing from a URL is not supported: send the archive in the request");

@@ -41,6 +41,7 @@ HANDLER(get_version);
 HANDLER(get_info);
 HANDLER(get_events);
 HANDLER(get_df);
+HANDLER(post_build_prune);
 /* containers.c */
 HANDLER(get_containers);
 HANDLER(post_container_create);

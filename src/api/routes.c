@@ -60,7 +60,7 @@ const struct route api_routes[] = {
     {"POST", "/commit", 0, NULL, "committing containers is not supported yet"},
 
     {"POST", "/build", 0, NULL, BUILD},
-    {"POST", "/build/prune", 31, NULL, BUILD},
+    {"POST", "/build/prune", 31, post_build_prune, NULL},
     {"POST", "/build/cancel", 0, NULL, BUILD},
     {"POST", "/session", 31, NULL, BUILD},
     {"POST", "/grpc", 0, NULL, BUILD},
