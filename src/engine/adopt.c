@@ -15,7 +15,7 @@
 #include "sys/fd.h"
 #include "sys/path.h"
 
-enum { READY_MS = 60000, EXIT_UNKNOWN = 255 };
+enum { READY_MS = 60000, RECHECK_MS = 1000, EXIT_UNKNOWN = 255 };
 
 /* ---- exits ---- */
 
@@ -211,6 +211,7 @@ static int resync(struct engine *g, struct err *e)
                         t != NULL ? t->exited_ns : 0);
     }
     containers_free(all, n);
+    execs_resync(g);
     return 0;
 }
 
@@ -221,19 +222,29 @@ static bool stopping(struct engine *g, int timeout_ms)
     return poll(&p, 1, timeout_ms) > 0;
 }
 
-/* Read events until the stream ends or the engine stops. */
+/*
+ * Read events until the stream ends or the engine stops. A subscription is not acknowledged, so
+ * shortly after it began the state is looked at once more: what ended in between is seen then.
+ */
 static void follow(struct engine *g, struct ctd_events *s)
 {
+    int64_t recheck_ns = time_mono_ns() + RECHECK_MS * NS_PER_MS;
+
     for (;;) {
         auto_arena struct arena *a = arena_new();
         struct pollfd p[] = {{ctd_events_fd(s), POLLIN, 0}, {g->stop_fd, POLLIN, 0}};
         struct ctd_event ev;
         struct err e = {0};
 
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        if (poll(p, 2, recheck_ns != 0 ? RECHECK_MS : -1) < 0 && errno != EINTR)
             return;
         if (p[1].revents != 0)
             return;
+        if (recheck_ns != 0 && time_mono_ns() >= recheck_ns) {
+            recheck_ns = 0;
+            if (resync(g, &e) < 0)
+                return;
+        }
         if (p[0].revents == 0)
             continue;
         if (ctd_events_next(s, a, &ev, &e) < 0) {

@@ -203,8 +203,8 @@ static int take_output(struct attachment *t, struct stream *client, struct err *
     return r < 0 ? -1 : 1;
 }
 
-/* A shim that is not ours holds an end of the FIFO itself, and lets go of it only when told. What is in
- * the FIFO is read first. */
+/* A shim that is not ours holds an end of the FIFO itself, and lets go of it only when told. What
+ * is in the FIFO is read first. */
 static void close_foreign_stdin(const struct attachment *t)
 {
     auto_view struct view v = container_view(t->c);

@@ -149,6 +149,8 @@ void restart_later(struct container *c, int64_t delay_ms);
 bool policy_restarts(const struct container_record *rec, const struct container_run *s);
 /** An exec has ended (exec.c). */
 void exec_exited(struct engine *g, const char *exec_id, uint32_t status);
+/** Look whether execs that we believe to run still do. */
+void execs_resync(struct engine *g);
 /** Forget the execs of a container that has ended or is removed. */
 void execs_end(struct container *c, bool forget);
 /** Wake those who wait for an exit (removed false) or for the removal. */

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "client/ctd.h"
 #include "engine/image.h"
+#include "engine/rootfs.h"
 #include "engine/stores.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -164,6 +165,39 @@ static int make_absolute(struct engine *g, struct err *e)
     return 0;
 }
 
+/* What temporary work of an earlier daemon left: half an import, a mount for a copy. */
+static int sweep_temporary(struct engine *g, struct err *e)
+{
+    const struct {
+        const char *root, *name;
+        bool mounts;
+    } dirs[] = {{g->o.data_root, "tmp", false}, {g->o.exec_root, "mnt", true}};
+
+    for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+        auto_free char *path = mem_printf("%s/%s", dirs[i].root, dirs[i].name);
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+        struct dirent *ent;
+
+        if (d == NULL)
+            return err_sys(e, "open %s", path);
+        while ((ent = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): a DIR of our own */
+            auto_free char *entry = mem_printf("%s/%s", path, ent->d_name);
+            struct err ignored = {0};
+
+            if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
+                continue;
+            if (dirs[i].mounts)
+                rootfs_unmount(entry);
+            if (path_remove_tree(dirfd(d), ent->d_name, &ignored) < 0)
+                log_warn("cannot remove what is left of temporary work", "error", ignored.msg,
+                         NULL);
+        }
+        closedir(d);
+    }
+    return 0;
+}
+
 int engine_open(const struct engine_opts *o, struct engine **out, struct err *e)
 {
     struct engine *g = mem_alloc(sizeof(*g));
@@ -181,7 +215,8 @@ int engine_open(const struct engine_opts *o, struct engine **out, struct err *e)
     g->events = events_new();
     g->workers = workers_new();
     g->images = image_cache_new();
-    if (engine_volumes_open(g, e) < 0 || load_containers(g, e) < 0 || sweep_dirs(g, e) < 0)
+    if (engine_volumes_open(g, e) < 0 || load_containers(g, e) < 0 || sweep_dirs(g, e) < 0 ||
+        sweep_temporary(g, e) < 0)
         goto fail;
     *out = g;
     return 0;

@@ -195,6 +195,36 @@ void exec_exited(struct engine *g, const char *exec_id, uint32_t status)
     workers_submit(g->workers, collect, x);
 }
 
+void execs_resync(struct engine *g)
+{
+    VEC(struct exec *) running = {0};
+
+    pthread_mutex_lock(&g->lock);
+    map_each(ent, &g->execs) {
+        struct exec *x = ent->val;
+
+        pthread_mutex_lock(&x->lock);
+        if (x->running && x->pid != 0)
+            vec_push(&running, exec_ref(x));
+        pthread_mutex_unlock(&x->lock);
+    }
+    pthread_mutex_unlock(&g->lock);
+    vec_each(x, &running) {
+        auto_arena struct arena *a = arena_new();
+        struct ctd_process p;
+        struct err e = {0};
+
+        if (ctd_task_get(g->ctd, (*x)->c->id, (*x)->id, a, &p, &e) < 0) {
+            if (e.kind == ERR_NOT_FOUND)
+                exec_exited(g, (*x)->id, 137); /* its status went with it */
+        } else if (p.status == TASK_STOPPED) {
+            exec_exited(g, (*x)->id, p.exit_status);
+        }
+        exec_unref(*x);
+    }
+    vec_done(&running);
+}
+
 void execs_end(struct container *c, bool forget)
 {
     struct engine *g = c->g;

@@ -49,8 +49,19 @@ struct report {
     struct arena *a;
     VEC(struct layer) layers;
     bool quiet, started;
-    struct strv saved; /* names of images that were stored (load) */
+    struct progress_line head; /* goes out before the first line of a pull; status NULL: none */
+    struct strv saved;         /* names of images that were stored (load) */
 };
+
+/* The first line waits until the registry has answered: what fails before gets a status of its own.
+ */
+static int begin_lines(struct report *r, struct err *e)
+{
+    if (r->started)
+        return 0;
+    r->started = true;
+    return r->head.status != NULL ? write_line(r->sink, &r->head, e) : 0;
+}
 
 static struct layer *layer_of(struct report *r, const char *digest)
 {
@@ -70,6 +81,7 @@ static int layer_line(struct report *r, const struct layer *l, const char *statu
     struct progress_detail detail = {.current = current, .total = total};
     struct progress_line line = {.status = status, .detail = &detail};
 
+    TRY(begin_lines(r, e));
     line.id = arena_printf(r->a, "%.12s", digest_hex(l->digest));
     return write_line(r->sink, &line, e);
 }
@@ -222,10 +234,6 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
                     struct report *r, struct err *e)
 {
     char full[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
-    const char *repo =
-        arena_strdup(r->a, strcmp(ref->domain, "docker.io") == 0
-                               ? ref->path
-                               : arena_printf(r->a, "%s/%s", ref->domain, ref->path));
     struct oci_platform platform;
     struct ctd_image before = {.digest = ""}, after;
     bool same;
@@ -238,8 +246,8 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
     TRY(had);
     if (had > 0)
         TRY(image_keep_dangling(g, full, e));
-    struct progress_line head = {.status = arena_printf(r->a, "Pulling from %s", repo),
-                                 .id = ref->digest[0] != '\0' ? ref->digest : ref->tag};
+    r->head.status = arena_printf(r->a, "Pulling from %s", ref->path);
+    r->head.id = ref->digest[0] != '\0' ? ref->digest : ref->tag;
     const struct transfer_pull p = {.reference = full,
                                     .os = platform.os,
                                     .arch = platform.architecture,
@@ -250,11 +258,12 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
                                     .cancel_fd = o->cancel_fd,
                                     .progress = on_progress,
                                     .arg = r};
-    r->started = true;
-    TRY(write_line(r->sink, &head, e));
     if (ctd_pull(g->ctd, &p, e) < 0 || ctd_image_get(g->ctd, full, r->a, &after, e) <= 0) {
         if (had > 0)
             image_drop_dangling(g, before.digest);
+        if (e->kind == ERR_NOT_FOUND && strstr(e->msg, "manifest") == NULL &&
+            strstr(e->msg, "denied") == NULL)
+            return err_wrap(e, "manifest for %s not found: manifest unknown", familiar);
         return e->kind != ERR_NONE
                    ? -1
                    : err_set(e, ERR_INTERNAL, "%s was pulled, but is not there", familiar);
@@ -262,6 +271,7 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
     same = had > 0 && strcmp(before.digest, after.digest) == 0;
     if (had > 0)
         image_drop_dangling(g, before.digest);
+    TRY(begin_lines(r, e));
     TRY(finish_layers(r, e));
     struct progress_line digest = {.status = arena_printf(r->a, "Digest: %s", after.digest)};
     struct progress_line status = {
@@ -431,14 +441,4 @@ int image_save(struct engine *g, const struct strv *names, const struct sink *si
     vec_each(n, &stored)
         image_event(g, "save", *n, *n);
     return 0;
-}
-
-int image_import(struct engine *g, const struct import_opts *o, const struct source_stream *body,
-                 const struct sink *sink, struct err *e)
-{
-    (void)g;
-    (void)o;
-    (void)body;
-    (void)sink;
-    return err_set(e, ERR_UNIMPLEMENTED, "import is not supported yet: load takes image archives");
 }
