@@ -21,6 +21,8 @@
 #include "containerd/ctd.h"
 #include "containerd/publish.h"
 #include "containerd/tasks.h"
+#include "containerd/transfer.h"
+#include "registry/registry.h"
 #include "sys/fd.h"
 #include "sys/notify.h"
 #include "sys/path.h"
@@ -120,6 +122,8 @@ static void add_services(struct grpc_server *s)
     service_events_add(s);
     service_diff_add(s);
     service_tasks_add(s);
+    service_streaming_add(s);
+    service_transfer_add(s);
 }
 
 static int make_dirs(const struct config *c, struct err *e)
@@ -181,6 +185,8 @@ static int run(const struct config *c, struct arena *a, struct err *e)
     d.helper_dir = helper_dir(c, d.self_dir, a);
     TRY(make_dirs(c, e));
     d.bus = bus_new();
+    d.streams = streams_new();
+    registry_global_init();
     const struct store_opts so = {.root = d.root,
                                   .unpack_path = arena_printf(a, "%s/" UNPACK, d.helper_dir),
                                   .event = bus_store_event,
@@ -193,6 +199,7 @@ static int run(const struct config *c, struct arena *a, struct err *e)
     if (r == 0)
         r = serve(&d, e);
     tasks_free(d.tasks);
+    streams_free(d.streams);
     store_close(d.store);
     bus_free(d.bus);
     return r;
