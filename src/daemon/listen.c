@@ -109,6 +109,7 @@ static void warn_insecure(const struct listen_addr *a, const struct daemon_confi
 /* LISTEN_PID and LISTEN_FDS as systemd sets them; read here, in main's thread, before any other. */
 static int listen_passed(struct http_server *s, struct err *e)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): main, no other thread yet */
     const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
     uint64_t p = 0, n = 0;
     if (pid == NULL || fds == NULL || !str_to_u64(str_of(pid), 1, INT32_MAX, &p) ||
@@ -127,6 +128,7 @@ static int listen_passed(struct http_server *s, struct err *e)
 /* The files of --tlscacert and so on, or those in DOCKER_CERT_PATH or ~/.docker. */
 static int load_tls(const struct daemon_config *c, struct stream_wrap **out, struct err *e)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): main, no other thread yet */
     const char *home = getenv("HOME"), *certs = getenv("DOCKER_CERT_PATH");
     auto_free char *dir = certs != NULL && certs[0] != '\0'
                               ? mem_strdup(certs)

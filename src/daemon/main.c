@@ -1,6 +1,7 @@
 /* hulld: the daemon with the Docker Engine API. */
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
@@ -13,11 +14,12 @@
 static void prepare_process(void)
 {
     sigset_t all;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread yet */
     mallopt(M_ARENA_MAX, 4); /* a heap a thread would let the resident size creep */
     umask(0022);
     signal(SIGPIPE, SIG_IGN);
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, NULL);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
 static int fail(const struct err *e)

@@ -340,6 +340,7 @@ int http_client_call(struct http_client *c, const struct http_call *call, struct
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): two documents, each with what it is */
 int http_client_json(struct http_client *c, const char *method, const char *target,
                      const struct json_desc *in_desc, const void *in,
                      const struct json_desc *out_desc, void *out, struct arena *arena,
