@@ -200,8 +200,13 @@ static bool open_stream(struct http_conn *c)
     int64_t deadline = head_deadline(c);
     /* the wrapper owns what it is given, and the list needs c->fd until the end */
     int fd = fd_dup(c->fd);
-    return fd >= 0 && c->wrap->server(c->wrap, fd, deadline, &s, &e) == 0 &&
-           http_server_set_stream(c->server, c, s);
+    if (fd >= 0 && c->wrap->server(c->wrap, fd, deadline, &s, &e) == 0)
+        return http_server_set_stream(c->server, c, s);
+    /* in TLS 1.3 a client has sent its request before it is refused: let the alert arrive */
+    fd = fd_dup(c->fd);
+    if (fd >= 0 && http_server_set_stream(c->server, c, stream_of_socket(fd)))
+        linger(c);
+    return false;
 }
 
 void *http_conn_main(void *arg)

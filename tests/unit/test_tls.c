@@ -165,8 +165,8 @@ static void nobody_else_gets_anything(void **state)
     struct http_client *none = client("ca", NULL), *stranger = client("ca", "stranger"),
                        *doubter = client("other-ca", "client");
     struct http_client *plain = http_client_new_tcp("127.0.0.1", port, NULL);
-    assert_err(get(none, &out, &e), ERR_UNAVAILABLE, "");
-    assert_err(get(stranger, &out, &e), ERR_UNAVAILABLE, "");
+    assert_err(get(none, &out, &e), ERR_UNAVAILABLE, "alert");
+    assert_err(get(stranger, &out, &e), ERR_UNAVAILABLE, "alert");
     assert_err(get(doubter, &out, &e), ERR_UNAVAILABLE, "TLS handshake");
     assert_err(get(plain, &out, &e), ERR_UNAVAILABLE, "");
     assert_int_equal(out.n, 0);
