@@ -37,7 +37,7 @@ struct create {
     struct limits limits;
     struct device_policy devices;
     struct seccomp_program *filter;
-    int dir_fd, fifo, console[2], cgroup_fd, join_fd[NS_KINDS];
+    int dir_fd, fifo, console[2], join_fd[NS_KINDS];
     struct launch launch;
     struct init init;
     struct child child;
@@ -50,7 +50,7 @@ static void create_done(struct create *c)
     fd_close(c->fifo);
     fd_close(c->console[0]);
     fd_close(c->console[1]);
-    fd_close(c->cgroup_fd);
+    cgroup_door_close(&c->launch.door);
     for (size_t i = 0; i < NS_KINDS; i++)
         fd_close(c->join_fd[i]);
     if (c->filter != NULL)
@@ -198,10 +198,7 @@ static int make_cgroup(struct create *c, struct err *e)
     TRY(check_cgroup(c, e));
     c->made_cgroup = true;
     TRY(cgroup_create(&c->cgroup, e));
-    if (c->cgroup.mode != CGROUP_V2)
-        return 0;
-    c->cgroup_fd = open(cgroup_path(&c->cgroup, ""), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return c->cgroup_fd < 0 ? err_sys(e, "open the cgroup") : 0;
+    return cgroup_door_open(&c->cgroup, &c->launch.door, e);
 }
 
 static int prepare_seccomp(struct create *c, struct err *e)
@@ -268,13 +265,14 @@ static int start_process(struct create *c, struct err *e)
         .a = c->a,
     };
     c->launch.new_flags = (unsigned)spec_new_flags(&c->spec) & ~(unsigned)CLONE_NEWCGROUP;
-    c->launch.cgroup_fd = c->cgroup_fd;
     c->launch.time_offsets = n > 0 ? offsets : NULL;
     c->launch.child = init_main;
     c->launch.arg = &c->init;
     /* our memory and files are not for the container to look at (CVE-2016-9962, CVE-2019-5736) */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return launch(&c->launch, &c->child, e);
+    TRY(launch(&c->launch, &c->child, e));
+    cgroup_door_close(&c->launch.door);
+    return 0;
 }
 
 static int set_oom_score(struct create *c, struct err *e)
@@ -292,8 +290,6 @@ static int set_oom_score(struct create *c, struct err *e)
 static int bless_process(struct create *c, struct err *e)
 {
     char state;
-    if (c->cgroup_fd < 0)
-        TRY(cgroup_join(&c->cgroup, c->child.pid, e));
     TRY(set_oom_score(c, e));
     if ((c->launch.new_flags & CLONE_NEWUSER) != 0)
         TRY(launch_map(c->child.pid, &c->spec, e));
@@ -449,7 +445,7 @@ int hullrun_create(const struct hullrun_create_opts *o, struct hullrun_result *o
                        .dir_fd = -1,
                        .fifo = -1,
                        .console = {-1, -1},
-                       .cgroup_fd = -1,
+                       .launch.door = CGROUP_DOOR_NONE,
                        .child = CHILD_NONE};
     for (size_t i = 0; i < NS_KINDS; i++)
         c.join_fd[i] = -1;

@@ -41,6 +41,7 @@ static void exec_done(struct exec *x)
     fd_close(x->dir_fd);
     fd_close(x->init_fd);
     fd_close(x->root_fd);
+    cgroup_door_close(&x->launch.door);
     fd_close(x->console[0]);
     fd_close(x->console[1]);
     if (x->filter != NULL)
@@ -154,6 +155,7 @@ static int run(struct exec *x, int sync, struct err *e)
 {
     int sock = x->o->io.want_console ? x->console[1] : x->o->io.console_sock;
     bool user = (x->record.namespaces & CLONE_NEWUSER) != 0;
+    TRY(launch_enter_cgroup(&x->launch, e));
     TRY(init_clean(&x->o->io, e));
     auto_fd int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     TRY(launch_enter(&x->launch, sync, e));
@@ -192,14 +194,10 @@ static _Noreturn void exec_main(void *arg, int sync)
 
 /* v2 lets no process into a cgroup that has children with controllers (a container that runs
  * systemd): then the new process goes where the first one has gone. */
-static int join_cgroup(struct exec *x, struct err *e)
+static int find_cgroup_of_init(struct exec *x, struct err *e)
 {
     CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
     char path[64];
-    if (cgroup_join(&x->cgroup, x->child.pid, e) == 0)
-        return 0;
-    if (x->cgroup.mode != CGROUP_V2 || e->sys != EBUSY || x->o->cgroup != NULL)
-        return -1;
     (void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)x->record.pid);
     TRY(file_read(AT_FDCWD, path, &text, e));
     struct str line = {0};
@@ -208,16 +206,28 @@ static int join_cgroup(struct exec *x, struct err *e)
     if (!str_starts(line, "0::/") || memmem(line.p, line.n, "..", 2) != NULL)
         return err_set(e, ERR_INTERNAL,
                        "the cgroup of the container's first process is out of reach");
-    struct cgroup_dir dir = x->cgroup.dirs.v[0];
-    dir.path = arena_printf(x->a, "%s%.*s", dir.mount, (int)line.n - 3, line.p + 3);
-    struct cgroup theirs = {.mode = CGROUP_V2, .dirs = {&dir, 1, 1}};
-    return cgroup_join(&theirs, x->child.pid, e);
+    struct cgroup_dir *dir = &x->cgroup.dirs.v[0];
+    dir->path = arena_printf(x->a, "%s%.*s", dir->mount, (int)line.n - 3, line.p + 3);
+    return 0;
+}
+
+static int launch_in_cgroup(struct exec *x, struct err *e)
+{
+    TRY(cgroup_door_open(&x->cgroup, &x->launch.door, e));
+    if (launch(&x->launch, &x->child, e) == 0)
+        return 0;
+    if (x->cgroup.mode != CGROUP_V2 || e->sys != EBUSY || x->o->cgroup != NULL)
+        return -1;
+    err_clear(e);
+    cgroup_door_close(&x->launch.door);
+    TRY(find_cgroup_of_init(x, e));
+    TRY(cgroup_door_open(&x->cgroup, &x->launch.door, e));
+    return launch(&x->launch, &x->child, e);
 }
 
 static int bless(struct exec *x, struct err *e)
 {
     char path[64], text[24];
-    TRY(join_cgroup(x, e));
     if (x->process.oom_score_adj != NULL) {
         (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)x->child.pid);
         (void)snprintf(text, sizeof(text), "%lld", (long long)*x->process.oom_score_adj);
@@ -256,11 +266,11 @@ static int start(struct exec *x, struct hullrun_result *out, struct err *e)
 {
     if (x->o->io.want_console && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, x->console) < 0)
         return err_sys(e, "socketpair");
-    x->launch.cgroup_fd = -1;
     x->launch.child = exec_main;
     x->launch.arg = x;
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the container can see us once we are inside */
-    TRY(launch(&x->launch, &x->child, e));
+    TRY(launch_in_cgroup(x, e));
+    cgroup_door_close(&x->launch.door);
     TRY(bless(x, e));
     TRY(converse(x, e));
     int console = -1;
@@ -286,6 +296,7 @@ int hullrun_exec(const struct hullrun_exec_opts *o, struct hullrun_result *out, 
                      .dir_fd = -1,
                      .init_fd = -1,
                      .root_fd = -1,
+                     .launch.door = CGROUP_DOOR_NONE,
                      .console = {-1, -1},
                      .child = CHILD_NONE};
     int rc = load(&x, e);

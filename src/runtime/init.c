@@ -177,6 +177,7 @@ static int wait_start(int fifo, struct err *e)
 static int enter_namespaces(struct init *i, int sync, struct err *e)
 {
     const struct oci_spec *s = i->spec;
+    TRY(launch_enter_cgroup(i->launch, e));
     TRY(init_clean(&i->o->io, e));
     TRY(launch_enter(i->launch, sync, e));
     if (spec_ns(s, "user") != NULL)

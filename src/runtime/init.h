@@ -12,7 +12,7 @@
 struct init {
     const struct hullrun_create_opts *o;
     const struct oci_spec *spec;
-    const struct launch *launch;
+    struct launch *launch;
     struct record *record;
     const struct cgroup_host *host;
     const struct cgroup *cgroup;

@@ -97,6 +97,13 @@ static int enter_all(const struct launch *l, struct err *e)
     return 0;
 }
 
+int launch_enter_cgroup(struct launch *l, struct err *e)
+{
+    int rc = cgroup_door_enter(&l->door, e);
+    cgroup_door_close(&l->door);
+    return rc;
+}
+
 int launch_enter(const struct launch *l, int sync, struct err *e)
 {
     TRY(sync_wait_go(sync, e));
@@ -117,7 +124,7 @@ static _Noreturn void helper(const struct launch *l, int sync)
     struct err e = {0};
     struct sync_msg m = {.kind = SYNC_PID};
     if (enter_all(l, &e) == 0) {
-        m.pid = ns_clone(l->new_flags | CLONE_PARENT, l->cgroup_fd, NULL);
+        m.pid = ns_clone(l->new_flags | CLONE_PARENT, l->door.born, NULL);
         if (m.pid == 0)
             l->child(l->arg, sync);
         if (m.pid > 0)
@@ -194,7 +201,7 @@ static int direct(const struct launch *l, int sock[2], struct child *out, struct
     struct for_children saved = {-1, -1};
     int rc = prepare_children(l, &saved, e);
     if (rc == 0) {
-        pid_t pid = ns_clone(l->new_flags & ~(unsigned)CLONE_NEWTIME, l->cgroup_fd, &out->pidfd);
+        pid_t pid = ns_clone(l->new_flags & ~(unsigned)CLONE_NEWTIME, l->door.born, &out->pidfd);
         if (pid == 0) {
             fd_close(sock[0]);
             l->child(l->arg, sock[1]);

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "sys/cgroup.h"
 #include "types/oci_runtime.h"
 
 /* A namespace file or a pidfd, and which namespaces of it to enter. */
@@ -20,7 +21,7 @@ struct launch {
     unsigned new_flags;
     struct launch_join joins[9];
     size_t n_joins;
-    int cgroup_fd;                      /* v2: born there; -1 */
+    struct cgroup_door door;            /* the child is born in it and goes through it first */
     const char *time_offsets;           /* for a new time namespace, or NULL */
     void (*child)(void *arg, int sync); /* never returns */
     void *arg;
@@ -59,6 +60,12 @@ struct sync_msg {
  * mappings yet. CLOEXEC holds for everything.
  */
 int launch(const struct launch *l, struct child *out, struct err *e);
+
+/**
+ * In the child, before anything else: enter the cgroup, close the door. Later the kernel's locks
+ * would be contended, and memory used until then would be counted elsewhere.
+ */
+int launch_enter_cgroup(struct launch *l, struct err *e);
 
 /** In the child: wait for the parent's first GO, then enter what is left. */
 int launch_enter(const struct launch *l, int sync, struct err *e);

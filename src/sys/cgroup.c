@@ -4,6 +4,7 @@
  */
 #include "sys/cgroup.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -341,18 +342,43 @@ int cgroup_create(const struct cgroup *cg, struct err *e)
     return 0;
 }
 
-int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *e)
+/* ---- entering ----------------------------------------------------------------------------- */
+
+int cgroup_door_open(const struct cgroup *cg, struct cgroup_door *out, struct err *e)
 {
-    char text[24];
-    (void)snprintf(text, sizeof(text), "%d", (int)pid);
-    vec_each(d, &cg->dirs) {
-        int r = cgroup_write(d->path, "cgroup.procs", text);
-        for (int i = 0; r == -EINVAL && i < 5; i++) { /* a task that is still being born */
-            usleep(30000);
-            r = cgroup_write(d->path, "cgroup.procs", text);
+    struct cgroup_door d = CGROUP_DOOR_NONE;
+    vec_each(dir, &cg->dirs) {
+        bool unified = *dir->controllers == '\0';
+        int fd = unified ? open_file(dir->path, ".", O_PATH | O_DIRECTORY)
+                         : open_file(dir->path, "tasks", O_WRONLY);
+        if (fd < 0) {
+            cgroup_door_close(&d);
+            return err_neg(e, fd, "open the cgroup %s", dir->path);
         }
-        if (r < 0)
-            return err_neg(e, r, "write %s/cgroup.procs", d->path);
+        if (unified) {
+            d.born = fd;
+            continue;
+        }
+        assert(d.n < ARRAY_LEN(d.tasks)); /* each hierarchy has a controller of v1_order */
+        d.names[d.n] = dir->path;
+        d.tasks[d.n++] = fd;
     }
+    *out = d;
     return 0;
+}
+
+int cgroup_door_enter(const struct cgroup_door *d, struct err *e)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (write(d->tasks[i], "0", 1) != 1)
+            return err_sys(e, "write %s/tasks", d->names[i]);
+    return 0;
+}
+
+void cgroup_door_close(struct cgroup_door *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        fd_close(d->tasks[i]);
+    fd_close(d->born);
+    *d = (struct cgroup_door)CGROUP_DOOR_NONE;
 }

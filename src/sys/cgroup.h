@@ -4,7 +4,7 @@
  * empty name lies in the unified hierarchy (v2, and the extra one of a hybrid host).
  *
  * What is mounted is read from /proc/self/mountinfo, never guessed from names below /sys/fs/cgroup.
- * Nothing here keeps a descriptor.
+ * Nothing here but a cgroup_door keeps a descriptor.
  */
 #ifndef HULL_SYS_CGROUP_H
 #define HULL_SYS_CGROUP_H
@@ -61,8 +61,33 @@ const char *cgroup_path(const struct cgroup *cg, const char *controller);
  */
 int cgroup_create(const struct cgroup *cg, struct err *e);
 
-/** Move a process into every directory. */
-int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *e);
+/**
+ * The way into a cgroup for a process that is about to be born: it is born in the unified hierarchy
+ * (clone3, CLONE_INTO_CGROUP) and goes into those of v1 itself, thread by thread, which for a new
+ * process is one. Both are the ways that need no lock over all processes: moving another process,
+ * or a whole one, takes cgroup_threadgroup_rwsem and with it an RCU grace period, milliseconds
+ * (kernel 5.5 and newer, cgroup_procs_write_start).
+ */
+struct cgroup_door {
+    int born;              /* the unified directory, for ns_clone; -1 */
+    int tasks[16];         /* the v1 directories' "tasks", open for writing */
+    const char *names[16]; /* those directories, for errors; borrowed from the cgroup */
+    size_t n;
+};
+
+#define CGROUP_DOOR_NONE \
+    {                    \
+        .born = -1       \
+    }
+
+/** Open the way: in the parent, since the child may live where the paths mean something else. */
+int cgroup_door_open(const struct cgroup *cg, struct cgroup_door *out, struct err *e);
+
+/** In the child, which has one thread: go through. */
+int cgroup_door_enter(const struct cgroup_door *d, struct err *e);
+
+/** NULL-safe on CGROUP_DOOR_NONE. */
+void cgroup_door_close(struct cgroup_door *d);
 
 /** Write one file of a directory. 0 or -errno. */
 int cgroup_write(const char *dir, const char *file, const char *text);
