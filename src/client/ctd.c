@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
 
@@ -133,6 +134,16 @@ static struct grpc_opts grpc_opts_of(const struct ctd *c, const struct ctd_opts 
     return g;
 }
 
+static void tell_duration(const char *path, int64_t began_ns)
+{
+    char text[TIME_TEXT_MAX];
+
+    if (!log_enabled(LOG_DEBUG))
+        return;
+    dur_format(time_mono_ns() - began_ns, text);
+    log_debug("containerd call", "call", strrchr(path, '.') + 1, "took", text, NULL);
+}
+
 int ctd_call(struct ctd *c, const char *path, const ProtobufCMessage *req,
              const struct ctd_opts *opts, const ProtobufCMessageDescriptor *response,
              struct arena *a, void *out_msg, struct err *e)
@@ -142,11 +153,13 @@ int ctd_call(struct ctd *c, const char *path, const ProtobufCMessage *req,
     struct grpc_client *conn = NULL;
     struct grpc_md md[2];
     struct grpc_opts g = grpc_opts_of(c, o, md);
+    int64_t began_ns = time_mono_ns();
     int r;
 
     TRY(connect_until(c, connect_deadline(o), o->cancel_fd, &conn, e));
     r = grpc_unary(conn, path, req, &g, response, a, out_msg, e);
     grpc_client_unref(conn);
+    tell_duration(path, began_ns);
     return r;
 }
 

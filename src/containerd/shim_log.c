@@ -44,8 +44,12 @@ static void *follow(void *arg)
         for (int i = 0; i < n; i++) {
             if (ev[i].data.fd == l->stop_fd)
                 return NULL;
-            if (!copy(ev[i].data.fd))
-                fd_close(ev[i].data.fd); /* leaves the epoll set by that */
+            if (copy(ev[i].data.fd))
+                continue;
+            /* Closing alone does not take it out of the set while a child between fork and exec holds a copy: it would
+             * be reported again, and closed again when the number is already another's. */
+            (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, ev[i].data.fd, NULL);
+            fd_close(ev[i].data.fd);
         }
     }
 }
