@@ -119,6 +119,7 @@ int req_status(struct req *rq, int status)
 int req_reply(struct req *rq, int status, struct buf *b)
 {
     struct err e;
+    json_unescape_html(b);
     buf_addc(b, '\n');
     if (b->over) {
         err_set(&e, ERR_INTERNAL, "the answer is larger than %zu bytes", b->max);

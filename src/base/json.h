@@ -217,6 +217,10 @@ void json_write_f64(double v, struct buf *out);
  */
 void json_indent(const char *text, size_t len, const char *indent, struct buf *out);
 
+/** Turn the escapes of '<', '>' and '&' in a JSON text back into the characters: Go's encoder with
+ * SetEscapeHTML(false), as Docker's API answers. */
+void json_unescape_html(struct buf *text);
+
 /** The value of key, or NULL. */
 const char *strmap_get(const struct strmap *m, const char *key);
 

@@ -434,3 +434,31 @@ void json_indent(const char *text, size_t len, const char *indent, struct buf *o
         i++;
     }
 }
+
+void json_unescape_html(struct buf *text)
+{
+    static const struct {
+        const char *escape;
+        char plain;
+    } pairs[] = {{"\\u003c", '<'}, {"\\u003e", '>'}, {"\\u0026", '&'}};
+    size_t to = 0;
+    for (size_t i = 0; i < text->n;) {
+        size_t skip = text->p[i] == '\\' && i + 1 < text->n ? 2 : 1;
+        char plain = '\0';
+        for (size_t k = 0; k < ARRAY_LEN(pairs) && skip == 2 && text->n - i >= 6; k++)
+            if (memcmp(text->p + i, pairs[k].escape, 6) == 0)
+                plain = pairs[k].plain;
+        if (plain != '\0') {
+            text->p[to++] = plain;
+            i += 6;
+            continue;
+        }
+        memmove(text->p + to, text->p + i,
+                skip); /* an escaped backslash goes with what it escapes */
+        to += skip;
+        i += skip;
+    }
+    text->n = to;
+    if (text->p != NULL)
+        text->p[to] = '\0';
+}

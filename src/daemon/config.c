@@ -95,6 +95,9 @@ static const char *or_else(const char *given, const char *fallback)
 
 static void set_defaults(struct daemon_config *c)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): main, no other thread yet */
+    const char *verify = getenv("DOCKER_TLS_VERIFY");
+    c->tlsverify = verify != NULL && verify[0] != '\0';
     c->icc = c->ip_masq = c->ip_forward = c->iptables = true;
     c->stop_timeout_s = 10;
     c->shutdown_timeout_s = 15;
@@ -113,6 +116,9 @@ static void fill_in(struct daemon_config *c)
         vec_push_in(c->arena, &c->hosts, arena_strdup(c->arena, "unix:///var/run/docker.sock"));
     if (c->tlsverify)
         c->tls = true;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): main, no other thread yet */
+    const char *min = getenv("DOCKER_MIN_API_VERSION");
+    c->min_api_version = or_else(min, c->min_api_version);
 }
 
 static int check(const struct daemon_config *c, struct err *e)

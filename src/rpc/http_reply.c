@@ -93,6 +93,7 @@ int http_req_status(struct http_req *rq, int status)
 static int reply_json(struct http_req *rq, int status, struct buf *b)
 {
     struct err e;
+    json_unescape_html(b);
     buf_addc(b, '\n');
     int r = b->over ? err_set(&e, ERR_INTERNAL, "the answer is larger than %u bytes", DOC_MAX)
                     : http_req_reply(rq, status, "application/json", b->p, b->n);

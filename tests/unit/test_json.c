@@ -177,6 +177,19 @@ static void lists_and_indentation(void **state)
     assert_string_equal(buf_cstr(&tight), mixed);
 }
 
+static void html_escapes_can_be_taken_back(void **state)
+{
+    (void)state;
+    auto_buf struct buf b = BUF_MAX(200), none = BUF_MAX(10);
+    buf_adds(&b, "[\"a \\u0026\\u0026 "
+                 "\\u003cb\\u003e\",\"\\\\u003c\",\"\\\\\\u003c\",\"\\u00e9\\n\",\"\\u003\"]");
+    json_unescape_html(&b);
+    assert_string_equal(buf_cstr(&b),
+                        "[\"a && <b>\",\"\\\\u003c\",\"\\\\<\",\"\\u00e9\\n\",\"\\u003\"]");
+    json_unescape_html(&none);
+    assert_int_equal(none.n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +198,7 @@ int main(void)
         cmocka_unit_test(mistakes_name_their_place),
         cmocka_unit_test(bad_utf8_becomes_replacement),
         cmocka_unit_test(floats_print_as_go_prints_them),
+        cmocka_unit_test(html_escapes_can_be_taken_back),
         cmocka_unit_test(lists_and_indentation),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
