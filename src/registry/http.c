@@ -215,13 +215,14 @@ int http_do(struct http_pool *p, const struct http_request *rq, struct http_repl
 {
     struct flight f = {.curl = take(p), .rq = rq, .out = out};
     char text[CURL_ERROR_SIZE] = "";
-    long status = 0;
+    long status = 0, os_error = 0;
     *out = (struct http_reply){.length = -1, .body = BUF_MAX(BODY_MAX)};
     struct curl_slist *headers = header_list(rq);
     set_options(&f, headers);
     curl_easy_setopt(f.curl, CURLOPT_ERRORBUFFER, text);
     CURLcode r = curl_easy_perform(f.curl);
     (void)curl_easy_getinfo(f.curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(f.curl, CURLINFO_OS_ERRNO, &os_error);
     out->status = (int)status;
     curl_slist_free_all(headers);
     give_back(p, f.curl);
@@ -233,8 +234,15 @@ int http_do(struct http_pool *p, const struct http_request *rq, struct http_repl
     }
     if (r == CURLE_OK || (r == CURLE_RANGE_ERROR && status == 416))
         return 0;
-    return err_set(e, ERR_UNAVAILABLE, "%s \"%s\": %s",
-                   strcmp(rq->method, "HEAD") == 0 ? "Head" : "Get", rq->url,
+    const char *method = strcmp(rq->method, "HEAD") == 0 ? "Head" : "Get";
+    if (r == CURLE_COULDNT_CONNECT && os_error != 0) { /* in Go's words */
+        err_set(e, ERR_UNAVAILABLE, "%s \"%s\": dial tcp: connect: %s", method, rq->url,
+                strerrordesc_np((int)os_error));
+        for (char *c = strstr(e->msg, "connect: "); c != NULL && *c != 0; c++)
+            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+        return -1;
+    }
+    return err_set(e, ERR_UNAVAILABLE, "%s \"%s\": %s", method, rq->url,
                    r == CURLE_OPERATION_TIMEDOUT && status != 0 ? "the registry stalled"
                    : text[0] != 0                               ? text
                                                                 : curl_easy_strerror(r));
