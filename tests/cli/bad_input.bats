@@ -178,7 +178,7 @@ push_files() {
     expect_match 'not found|repository|manifest unknown'
     run -1 hull pull "127.0.0.1:1/x:1"
     expect_match 'refused'
-    run -1 hull pull 'UPPER/case:1'
+    run -1 hull pull 'busybox/UPPER:1'
     expect_match 'must be lowercase|invalid reference format'
 }
 
