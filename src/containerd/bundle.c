@@ -30,8 +30,7 @@ static int fill(int dir, const char *work, const void *spec, size_t n, struct er
         return err_sys(e, "mkdir rootfs");
     if (mkfifoat(dir, "log", 0700) < 0)
         return err_sys(e, "mkfifo log");
-    if (mkdir(work, 0711) < 0 && errno != EEXIST)
-        return err_sys(e, "mkdir %s", work);
+    TRY(path_mkdirs(work, 0711, e));
     return symlinkat(work, dir, "work") < 0 ? err_sys(e, "link work") : 0;
 }
 
@@ -45,7 +44,6 @@ int bundle_create(const struct ctd *d, const char *ns, const char *id, const voi
     int made = mkdir(path, 0700);
     if (made < 0 && errno == ENOENT) {
         TRY(path_mkdirs(arena_printf(a, "%s/" TASK_DIR "/%s", d->state, ns), 0711, e));
-        TRY(path_mkdirs(arena_printf(a, "%s/" TASK_DIR "/%s", d->root, ns), 0711, e));
         made = mkdir(path, 0700);
     }
     if (made < 0 && errno == EEXIST)

@@ -168,8 +168,9 @@ static int half_close(struct grpc_call *c, struct stream *st)
         unlist(st);
     (void)pthread_mutex_unlock(&st->all->lock);
     wake(st);
-    if (alone)
-        grpc_call_finish(c, NULL);
+    if (!alone)
+        return GRPC_LATER; /* stream_close ends it */
+    grpc_call_finish(c, NULL);
     return 0;
 }
 
