@@ -130,6 +130,26 @@ static void drop(struct subscriber *s)
     subscriber_free(s);
 }
 
+void bus_end(struct bus *b)
+{
+    struct err why = {0};
+    struct list ended;
+    list_init(&ended);
+    (void)pthread_mutex_lock(&b->lock);
+    list_each(l, &b->subscribers) {
+        CONTAINER_OF(l, struct subscriber, link)->dropped = true;
+        list_remove(l);
+        list_append(&ended, l);
+    }
+    (void)pthread_mutex_unlock(&b->lock);
+    err_set(&why, ERR_UNAVAILABLE, "the daemon stops: unavailable");
+    list_each(l, &ended) {
+        struct subscriber *s = CONTAINER_OF(l, struct subscriber, link);
+        grpc_call_finish(s->call, &why);
+        subscriber_free(s);
+    }
+}
+
 int bus_publish(struct bus *b, const char *ns, const char *topic, int64_t when_ns,
                 const Pb__Any *any, struct err *e)
 {

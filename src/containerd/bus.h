@@ -11,7 +11,10 @@
 struct bus;
 
 struct bus *bus_new(void) __attribute__((returns_nonnull));
+/** After the gRPC server's end. NULL is fine. */
 void bus_free(struct bus *b);
+/** End all subscriptions, so that a server that stops need not wait for them. */
+void bus_end(struct bus *b);
 
 /**
  * Publish. Any thread; never blocks on a subscriber.

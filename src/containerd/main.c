@@ -22,7 +22,6 @@
 #include "containerd/publish.h"
 #include "containerd/tasks.h"
 #include "containerd/transfer.h"
-#include "registry/registry.h"
 #include "sys/fd.h"
 #include "sys/notify.h"
 #include "sys/path.h"
@@ -32,7 +31,7 @@
 #define HULL_HELPER_DIR "/usr/local/libexec/hull"
 #endif
 #define UNPACK "hull-unpack"
-#define GRACE_MS 3000
+#define GRACE_MS 1000
 #define SLOW_CALLS 512
 
 /* Before the first thread: what all threads inherit. */
@@ -166,6 +165,7 @@ static int serve(struct ctd *d, struct err *e)
         r = wait_for_end(e);
         notify("STOPPING=1");
     }
+    bus_end(d->bus);
     grpc_server_free(server, GRACE_MS);
     if (fd >= 0)
         (void)unlink(d->address);
@@ -186,7 +186,6 @@ static int run(const struct config *c, struct arena *a, struct err *e)
     TRY(make_dirs(c, e));
     d.bus = bus_new();
     d.streams = streams_new();
-    registry_global_init();
     const struct store_opts so = {.root = d.root,
                                   .unpack_path = arena_printf(a, "%s/" UNPACK, d.helper_dir),
                                   .event = bus_store_event,

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -197,6 +198,10 @@ static int read_resolver(struct transfer *x, const Transfer__RegistryResolver *r
     return 0;
 }
 
+/* libcurl and the TLS library behind it take 3 MiB: not before the first pull. That may be in any
+ * thread, since 7.84 curl does not mind. */
+static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
+
 static int pull(struct transfer *x, const void *source, const void *destination, struct err *e)
 {
     const Transfer__OCIRegistry *from = source;
@@ -223,6 +228,7 @@ static int pull(struct transfer *x, const void *source, const void *destination,
         po.platform = platform_text(x->a, to->unpacks[0]->platform);
     const struct report begin = {.event = "Resolving from OCI Registry", .name = from->reference};
     report(x, &begin);
+    (void)pthread_once(&registry_once, registry_global_init);
     TRY(registry_source_open(&ref, &ro, &src, e));
     TRY(image_pull(x->d->store, &x->sc, src, &po, x->a, &done, e));
     const struct report saved = {"saved", po.name, done.target.digest, done.target.media_type,
