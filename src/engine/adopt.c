@@ -413,15 +413,24 @@ static int adopt_all(struct engine *g, struct ctd_events *events, struct err *e)
     if (r == 0) {
         for (size_t i = 0; i < n_ended; i++) {
             const struct ctd_process *t = task_of(p.tasks, p.n_tasks, ended[i]->id);
-            bool known = t != NULL && t->status == TASK_STOPPED;
+            auto_view struct view v = container_view(ended[i]);
+            uint32_t status = EXIT_UNKNOWN;
+            int64_t exited_ns = 0;
 
             if (t != NULL && t->status == TASK_CREATED) {
                 struct err ignored = {0};
 
                 (void)ctd_task_kill(g->ctd, ended[i]->id, NULL, 9, false, &ignored);
             }
-            container_exited(ended[i], known ? t->exit_status : EXIT_UNKNOWN,
-                             known ? t->exited_ns : 0);
+            if (v.state->ending) { /* the task may be collected already */
+                status = (uint32_t)v.state->exit_code;
+                exited_ns = v.state->finished_ns;
+            }
+            if (t != NULL && t->status == TASK_STOPPED) {
+                status = t->exit_status;
+                exited_ns = t->exited_ns;
+            }
+            container_exited(ended[i], status, exited_ns);
         }
         apply_policies(g, all, n);
         sweep_records(g, &p);

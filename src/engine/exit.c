@@ -40,6 +40,24 @@ static void collect(struct container *c, uint32_t *status, int64_t *exited_ns)
     }
 }
 
+/* Tasks.Delete makes the supervisor forget the status: the database has to know it before. */
+static void save_ending(struct container *c, const struct view *v, uint32_t status,
+                        int64_t exited_ns)
+{
+    auto_buf struct buf b = BUF_MAX(1 << 20);
+    struct container_run d = *v->state;
+    struct err e = {0};
+
+    if (v->rec->host.auto_remove)
+        return;
+    d.ending = true;
+    d.exit_code = status;
+    d.finished_ns = exited_ns;
+    json_write(&container_run_json, &d, &b);
+    if (b.over || state_put_run(c->g->state, c->id, buf_cstr(&b), false, &e) < 0)
+        log_error("cannot keep the end of a container", "container", c->id, "error", e.msg, NULL);
+}
+
 static void release(struct container *c, const struct view *v)
 {
     struct err e = {0};
@@ -70,7 +88,7 @@ static int64_t publish_exit(struct container *c, uint32_t status, int64_t exited
     struct run *r = run_edit(c);
     int64_t delay = -1;
 
-    r->d.running = r->d.paused = r->d.restarting = false;
+    r->d.running = r->d.paused = r->d.restarting = r->d.ending = false;
     r->d.pid = 0;
     r->d.exit_code = status;
     r->d.finished_ns = exited_ns;
@@ -114,6 +132,7 @@ void container_exited(struct container *c, uint32_t status, int64_t exited_ns)
         return; /* somebody was faster */
     if (exited_ns == 0)
         exited_ns = time_now_ns();
+    save_ending(c, &v, status, exited_ns);
     collect(c, &status, &exited_ns);
     release(c, &v);
     delay = publish_exit(c, status, exited_ns);
@@ -131,9 +150,7 @@ void container_exited(struct container *c, uint32_t status, int64_t exited_ns)
             log_warn("cannot remove a container", "container", c->id, "error", e.msg, NULL);
         return;
     }
-    container_save_run(c);
-    if (ctd_container_delete(c->g->ctd, c->id, &e) < 0 && e.kind != ERR_NOT_FOUND)
-        log_warn("cannot delete a container's record", "container", c->id, "error", e.msg, NULL);
+    container_save_run(c); /* containerd's record stays until the next start or the removal */
 }
 
 /* ---- restarts ---- */

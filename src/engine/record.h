@@ -46,7 +46,8 @@ JSON_TYPE(mount_record, MOUNT_RECORD)
 JSON_TYPE(container_record, CONTAINER_RECORD)
 
 /* How it goes. paused and restarting imply running, as in Docker. started: it has been started at
- * least once. stopped_by_user: policy does not restart it until the next start by hand. */
+ * least once. ending: it has ended as exit_code and finished_ns say and is being collected (in the
+ * database only). stopped_by_user: policy does not restart it until the next start by hand. */
 #define CONTAINER_RUN(T, F)                                      \
     F(T, bool, running, "Running", 0)                            \
     F(T, bool, paused, "Paused", JSON_OMITEMPTY)                 \
@@ -55,6 +56,7 @@ JSON_TYPE(container_record, CONTAINER_RECORD)
     F(T, bool, dead, "Dead", JSON_OMITEMPTY)                     \
     F(T, bool, oom_killed, "OOMKilled", JSON_OMITEMPTY)          \
     F(T, bool, started, "Started", JSON_OMITEMPTY)               \
+    F(T, bool, ending, "Ending", JSON_OMITEMPTY)                 \
     F(T, bool, stopped_by_user, "StoppedByUser", JSON_OMITEMPTY) \
     F(T, i64, pid, "Pid", JSON_OMITEMPTY)                        \
     F(T, i64, exit_code, "ExitCode", 0)                          \

@@ -181,7 +181,7 @@ static int publish_running(struct launch *l, uint32_t pid, struct err *e)
         return err_sys(e, "eventfd");
     r = run_edit(c);
     r->d.running = r->d.started = true;
-    r->d.paused = r->d.restarting = r->d.oom_killed = r->d.dead = false;
+    r->d.paused = r->d.restarting = r->d.oom_killed = r->d.dead = r->d.ending = false;
     r->d.pid = pid;
     r->d.exit_code = 0;
     r->d.error = "";

@@ -52,7 +52,8 @@ static void blkio_add(struct stats_blkio *b, uint64_t maj, uint64_t min, const c
     X(file)                                                                                       \
     X(kernel_stack)                                                                               \
     X(slab)                                                                                       \
-    X(sock) X(shmem) X(file_mapped) X(file_dirty) X(file_writeback) X(anon_thp) X(inactive_anon)  \
+    X(sock)                                                                                       \
+    X(shmem) X(file_mapped) X(file_dirty) X(file_writeback) X(anon_thp) X(inactive_anon)          \
         X(active_anon) X(inactive_file) X(active_file) X(unevictable) X(slab_reclaimable)         \
             X(slab_unreclaimable) X(pgfault) X(pgmajfault) X(workingset_refault)                  \
                 X(workingset_activate) X(workingset_nodereclaim) X(pgrefill) X(pgscan) X(pgsteal) \
@@ -89,15 +90,16 @@ static void from_v2(const Cgroup2__Metrics *m, struct arena *a, struct container
     }
 }
 
-#define V1_STATS(X)                                                                               \
-    X(cache)                                                                                      \
-    X(rss)                                                                                        \
-    X(rss_huge)                                                                                   \
-    X(mapped_file)                                                                                \
-    X(dirty) X(writeback) X(inactive_anon) X(active_anon) X(inactive_file) X(active_file)         \
-        X(unevictable) X(hierarchical_memory_limit) X(total_cache) X(total_rss) X(total_rss_huge) \
-            X(total_mapped_file) X(total_dirty) X(total_writeback) X(total_inactive_anon)         \
-                X(total_active_anon) X(total_inactive_file) X(total_active_file)                  \
+#define V1_STATS(X)                                                                             \
+    X(cache)                                                                                    \
+    X(rss)                                                                                      \
+    X(rss_huge)                                                                                 \
+    X(mapped_file)                                                                              \
+    X(dirty)                                                                                    \
+    X(writeback) X(inactive_anon) X(active_anon) X(inactive_file) X(active_file) X(unevictable) \
+        X(hierarchical_memory_limit) X(total_cache) X(total_rss) X(total_rss_huge)              \
+            X(total_mapped_file) X(total_dirty) X(total_writeback) X(total_inactive_anon)       \
+                X(total_active_anon) X(total_inactive_file) X(total_active_file)                \
                     X(total_unevictable)
 
 static void from_v1(const Cgroup1__Metrics *m, struct arena *a, struct container_stats *s)
