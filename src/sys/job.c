@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "base/mem.h"
 #include "base/time.h"
 #include "sys/fd.h"
 #include "sys/spawn.h"
@@ -34,9 +35,9 @@ enum tag {
 
 static int send_tagged(int sock, enum tag tag, const char *p, size_t n, int fd)
 {
-    char packet[PACKET_MAX];
     if (n > JOB_MESSAGE_MAX)
         return -EMSGSIZE;
+    auto_free char *packet = mem_alloc(n + 1);
     packet[0] = (char)tag;
     if (n > 0)
         memcpy(packet + 1, p, n);
@@ -174,10 +175,10 @@ static int receive_all(struct job *j, struct buf *out, struct err *e)
 {
     int64_t deadline =
         j->opts->timeout_ms > 0 ? time_mono_ns() + j->opts->timeout_ms * NS_PER_MS : 0;
-    char packet[PACKET_MAX];
+    auto_free char *packet = mem_alloc(PACKET_MAX); /* stacks of connection threads are small */
     while (true) {
         TRY(wait_readable(j, deadline, e));
-        ssize_t n = fd_recv(j->sock, packet, sizeof(packet), NULL, 0, NULL);
+        ssize_t n = fd_recv(j->sock, packet, PACKET_MAX, NULL, 0, NULL);
         if (n <= 0)
             return died(j, e);
         switch (packet[0]) {
@@ -241,11 +242,11 @@ int job_read(struct buf *out_doc, struct err *e)
 
 static int next_packet(enum tag wanted, struct buf *out, int *out_fd, struct err *e)
 {
-    char packet[PACKET_MAX];
+    auto_free char *packet = mem_alloc(PACKET_MAX); /* stacks of connection threads are small */
     while (true) {
         size_t n_fds = 0;
         int fd = -1;
-        ssize_t n = fd_recv(SOCK_FD, packet, sizeof(packet), &fd, 1, &n_fds);
+        ssize_t n = fd_recv(SOCK_FD, packet, PACKET_MAX, &fd, 1, &n_fds);
         if (n <= 0)
             return err_set(e, ERR_CANCELLED, "the parent is gone");
         if (packet[0] != (char)wanted) { /* a notice that came while an answer was awaited */
