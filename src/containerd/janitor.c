@@ -104,11 +104,11 @@ static void bury(struct task *t)
         log_warn("the shim's cleanup failed", "container", t->id, "error", e.msg, NULL);
         r = &none;
     }
-    tell_end(t, r, a);
     shim_logs_end(t->bundle);
     if (bundle_remove(t->tasks->d, t->ns, t->id, &e) < 0)
         log_warn("bundle not removed", "bundle", t->bundle, "error", e.msg, NULL);
     task_forget(t);
+    tell_end(t, r, a); /* last: who hears of it may create the task anew at once */
     task_wake_all(t);
 }
 

@@ -191,6 +191,8 @@ static int run(const struct config *c, struct arena *a, struct err *e)
                                   .event = bus_store_event,
                                   .event_arg = d.bus};
     int r = store_open(&so, &d.store, e); /* locks the root: one instance */
+    if (r < 0 && e->kind == ERR_UNAVAILABLE)
+        (void)err_wrap(e, "is another hull-containerd running on %s?", d.root);
     if (r == 0)
         r = load_uuid(d.root, d.uuid, e);
     if (r == 0)

@@ -46,8 +46,9 @@ static void *follow(void *arg)
                 return NULL;
             if (copy(ev[i].data.fd))
                 continue;
-            /* Closing alone does not take it out of the set while a child between fork and exec holds a copy: it would
-             * be reported again, and closed again when the number is already another's. */
+            /* Closing alone does not take it out of the set while a child between fork and exec
+             * holds a copy: it would be reported again, and closed again when the number is already
+             * another's. */
             (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, ev[i].data.fd, NULL);
             fd_close(ev[i].data.fd);
         }

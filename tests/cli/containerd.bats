@@ -70,7 +70,7 @@ remove() { # ID: a stopped task and its container
     background containerd "$T/bin/hull-containerd" --config "$T/c.toml"
     wait_until our_ctr version
     run -1 "$T/bin/hull-containerd" --address "$T/d.sock" --root "$T/c-root" --state "$T/d-state"
-    expect_match 'database is locked'
+    expect_match "is another hull-containerd running on $T/c-root"
     [ "$(stat -c %a "$T/c.sock") $(stat -c %a "$T/c.sock.ttrpc")" = "660 660" ]
     local uuid
     uuid=$(our_ctr version | sed -n 's/.*UUID: //p')
