@@ -43,6 +43,7 @@ void task_unref(struct task *t)
         return;
     ttrpc_link_unref(t->link);
     fd_close(t->closed_fd);
+    fd_close(t->over_fd);
     process_done(&t->init);
     map_each(ent, &t->execs) {
         process_done(ent->val);
@@ -57,10 +58,9 @@ void task_unref(struct task *t)
     free(t);
 }
 
-int task_new(struct tasks *ts, const char *ns, const char *id, struct task **out, struct err *e)
+static int make(struct tasks *ts, const char *ns, const char *id, struct task **out, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
-    auto_free char *key = key_of(ns, id);
     struct task *t = mem_alloc(sizeof(*t));
     atomic_init(&t->refs, 1);
     t->tasks = ts;
@@ -70,20 +70,48 @@ int task_new(struct tasks *ts, const char *ns, const char *id, struct task **out
     process_init(&t->init, "");
     list_init(&t->dead_link);
     t->closed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (t->closed_fd < 0) {
+    t->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (t->closed_fd < 0 || t->over_fd < 0) {
         task_unref(t);
         return err_sys(e, "eventfd");
     }
-    (void)pthread_mutex_lock(&ts->lock);
-    bool taken = map_has(&ts->by_key, key);
-    if (!taken)
-        (void)map_put(&ts->by_key, key, task_ref(t));
-    (void)pthread_mutex_unlock(&ts->lock);
-    if (taken) {
-        task_unref(t);
-        return err_set(e, ERR_EXISTS, "task %s: already exists", id);
-    }
     *out = t;
+    return 0;
+}
+
+/* Put t under its name. The task that has it already, referenced, or NULL. */
+static struct task *claim_name(struct task *t, bool *out_deleted)
+{
+    auto_free char *key = key_of(t->ns, t->id);
+    (void)pthread_mutex_lock(&t->tasks->lock);
+    struct task *holder = map_get(&t->tasks->by_key, key);
+    if (holder != NULL)
+        (void)task_ref(holder);
+    else
+        (void)map_put(&t->tasks->by_key, key, task_ref(t));
+    *out_deleted = holder != NULL && holder->phase == TASK_DELETING;
+    (void)pthread_mutex_unlock(&t->tasks->lock);
+    return holder;
+}
+
+int task_new(struct tasks *ts, const char *ns, const char *id, int cancel_fd, struct task **out,
+             struct err *e)
+{
+    auto_task struct task *t = NULL;
+    TRY(make(ts, ns, id, &t, e));
+    for (;;) {
+        bool deleted;
+        auto_task struct task *holder = claim_name(t, &deleted);
+        if (holder == NULL)
+            break;
+        if (!deleted)
+            return err_set(e, ERR_EXISTS, "task %s: already exists", id);
+        struct pollfd fds[] = {{holder->over_fd, POLLIN, 0}, {cancel_fd, POLLIN, 0}};
+        (void)poll(fds, ARRAY_LEN(fds), -1); /* task_end has its limits */
+        if (fds[1].revents != 0)
+            return err_set(e, ERR_CANCELLED, "context canceled");
+    }
+    *out = TAKE_PTR(t);
     return 0;
 }
 
@@ -109,6 +137,7 @@ void task_forget(struct task *t)
     (void)pthread_mutex_lock(&t->tasks->lock);
     (void)map_del(&t->tasks->by_key, key);
     (void)pthread_mutex_unlock(&t->tasks->lock);
+    (void)eventfd_write(t->over_fd, 1);
     task_unref(t); /* the map's reference */
 }
 

@@ -33,8 +33,8 @@ struct process {
 enum task_phase {
     TASK_CREATING, /* nobody sees it yet but who wants its name */
     TASK_LIVE,
-    TASK_DELETING,
-    TASK_DEAD, /* its shim is gone, the janitor will bury it */
+    TASK_DELETING, /* answered; its shim and bundle are being cleared away */
+    TASK_DEAD,     /* its shim is gone, the janitor will bury it */
 };
 
 struct task {
@@ -46,6 +46,7 @@ struct task {
     int version;             /* of its Task service */
     struct ttrpc_link *link; /* set once, before others see the task; NULL: no connection */
     int closed_fd;           /* eventfd: the connection is lost */
+    int over_fd;             /* eventfd: the name is free again */
     struct list dead_link;   /* in the janitor's queue */
     /* guarded by the lock of tasks */
     enum task_phase phase;
@@ -77,8 +78,10 @@ static inline void task_unref_ptr(struct task **t)
 }
 #define auto_task CLEANUP(task_unref_ptr)
 
-/** Reserve the name for a new task. EXISTS `task x: already exists`. */
-int task_new(struct tasks *ts, const char *ns, const char *id, struct task **out, struct err *e);
+/** Reserve the name for a new task, once a deleted one that had it is cleared away. EXISTS
+ * `task x: already exists`, CANCELLED when cancel_fd (or -1) is readable. */
+int task_new(struct tasks *ts, const char *ns, const char *id, int cancel_fd, struct task **out,
+             struct err *e);
 /** The task, referenced. NOT_FOUND `task x not found`. */
 int task_find(struct tasks *ts, const char *ns, const char *id, struct task **out, struct err *e);
 /** Give the name back. */

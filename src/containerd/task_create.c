@@ -145,7 +145,7 @@ int task_create(struct grpc_call *c, const void *req, struct err *e)
     if (cr.rec.spec.len == 0)
         return err_set(e, ERR_INVALID, "container %s has no spec: invalid argument", cr.rec.id);
     auto_task struct task *t = NULL;
-    TRY(task_new(cr.d->tasks, sc.ns, cr.q->container_id, &t, e));
+    TRY(task_new(cr.d->tasks, sc.ns, cr.q->container_id, cr.cancel_fd, &t, e));
     cr.t = t;
     if (build(&cr, &r.pid, e) < 0) {
         task_forget(t);
@@ -208,11 +208,13 @@ int task_delete(struct grpc_call *c, const void *req, struct err *e)
     if (!claim(t))
         return err_set(e, ERR_NOT_FOUND, "task %s not found", t->id);
     process_exited(t, "", gone.pid, gone.exit_status, pb_time_ns(gone.exited_at));
-    task_end(t);
-    task_forget(t);
-    task_wake_all(t);
     r.pid = gone.pid;
     r.exit_status = gone.exit_status;
     r.exited_at = pb_time_new(pb_time_ns(gone.exited_at), a);
-    return grpc_call_reply(c, &r.base, e);
+    /* the streams are drained and the cgroup is gone: nobody waits for shim and mounts to go */
+    int rc = grpc_call_reply(c, &r.base, e);
+    task_end(t);
+    task_forget(t);
+    task_wake_all(t);
+    return rc;
 }

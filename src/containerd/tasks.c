@@ -264,7 +264,7 @@ static void adopt(struct tasks *ts, struct adoption *ad, const char *ns, const c
     auto_arena struct arena *a = arena_new();
     auto_task struct task *t = NULL;
     struct err e = {0};
-    if (store_check_id("container", id, &e) < 0 || task_new(ts, ns, id, &t, &e) < 0) {
+    if (store_check_id("container", id, &e) < 0 || task_new(ts, ns, id, -1, &t, &e) < 0) {
         log_warn("bundle skipped", "namespace", ns, "name", id, "error", e.msg, NULL);
         return;
     }

@@ -211,22 +211,22 @@ static void reply_deleted(void *arg)
     resp.exit_status = (uint32_t)p->status;
     resp.exited_at = pb_time_new(p->exited_ns, ttrpc_call_arena(call));
     p->call = NULL;
+    (void)ttrpc_call_reply(call, &resp.base); /* always 0 */
     if (p == &c->init) {
         (void)map_del(&c->shim->containers, c->id);
-        container_free(c);
+        container_free(
+            c); /* unmounts: overlayfs syncs the file system below, nobody waits for it */
     } else {
         list_remove(&p->link);
         process_free_members(p);
         free(p);
     }
-    (void)ttrpc_call_reply(call, &resp.base); /* always 0 */
 }
 
 /* Both the streams and the runtime are done. */
 static void finish_delete(struct process *p)
 {
     struct container *c = p->c;
-    struct err e = {0};
     if (!p->io_over || !p->runtime_over)
         return;
     io_free(p->io);
@@ -237,9 +237,6 @@ static void finish_delete(struct process *p)
         reply_deleted(p);
         return;
     }
-    if (c->has_rootfs && bundle_unmount(c->bundle, &e) < 0)
-        log_warn("rootfs not unmounted", "container", c->id, "error", e.msg, NULL);
-    c->has_rootfs = false;
     reaper_run(c->shim->reaper); /* a container that was never started has been killed just now */
     if (p->exited && p->state != PROCESS_STOPPED)
         tell_exit(p);

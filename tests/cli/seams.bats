@@ -53,6 +53,18 @@ have_image() {
     containerd_stop
 }
 
+@test "a task's name can be used again at once, and each task leaves nothing" {
+    containerd_start
+    have_image our_ctr
+    local i
+    for i in 1 2 3 4 5 6 7 8; do # deletion is answered before shim and mounts are gone
+        run -$i our_ctr run --rm --runtime io.containerd.hull.v2 "$image" again sh -c "exit $i"
+    done
+    wait_until sh -c "! find '$T/c-state' '$T/c-root' -path '*/again*' | grep -q ."
+    run -1 grep -F "$T/c-state" /proc/self/mounts
+    containerd_stop
+}
+
 @test "hull-runc under Debian's containerd" {
     need hull-runc
     debian_containerd_start
