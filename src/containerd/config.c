@@ -14,6 +14,7 @@
 
 #define FILE_MAX ((size_t)1 << 20)
 #define RUN_DIR "/run/containerd"
+#define NESTING_MAX 16
 
 struct key {
     const char *flag, *short_flag; /* NULL: not a flag */
@@ -146,34 +147,49 @@ static int read_key(struct toml *t, const char **out, struct err *e)
     return 0;
 }
 
+static int read_value(struct toml *t, int depth, const char **out, struct err *e);
+
+/* "KEY =" in an inline table. */
+static int read_inline_key(struct toml *t, struct err *e)
+{
+    const char *ignored;
+    TRY(read_key(t, &ignored, e));
+    if (*t->p++ != '=')
+        return toml_error(t, "expected '='", e);
+    skip(t, false);
+    return 0;
+}
+
+/* An array or an inline table: nothing of ours is in one. */
+static int read_list(struct toml *t, int depth, struct err *e)
+{
+    const char *ignored;
+    char close = *t->p++ == '[' ? ']' : '}';
+    if (depth > NESTING_MAX)
+        return toml_error(t, "values nested too deeply", e);
+    for (skip(t, true); *t->p != close; skip(t, true)) {
+        if (close == '}')
+            TRY(read_inline_key(t, e));
+        TRY(read_value(t, depth + 1, &ignored, e));
+        skip(t, true);
+        if (*t->p == ',')
+            t->p++;
+        else if (*t->p != close)
+            return toml_error(t, "a list that does not end", e);
+    }
+    t->p++;
+    return 0;
+}
+
 /* A value; *out is NULL unless it is a string. */
 static int read_value(struct toml *t, int depth, const char **out, struct err *e)
 {
-    const char *ignored, *start = t->p;
+    const char *start = t->p;
     *out = NULL;
     if (*t->p == '"' || *t->p == '\'')
         return read_quoted(t, out, e);
-    if (*t->p == '[' || *t->p == '{') {
-        char close = *t->p++ == '[' ? ']' : '}';
-        if (depth > 16)
-            return toml_error(t, "values nested too deeply", e);
-        for (skip(t, true); *t->p != close; skip(t, true)) {
-            if (close == '}') {
-                TRY(read_key(t, &ignored, e));
-                if (*t->p++ != '=')
-                    return toml_error(t, "expected '='", e);
-                skip(t, false);
-            }
-            TRY(read_value(t, depth + 1, &ignored, e));
-            skip(t, true);
-            if (*t->p == ',')
-                t->p++;
-            else if (*t->p != close)
-                return toml_error(t, "a list that does not end", e);
-        }
-        t->p++;
-        return 0;
-    }
+    if (*t->p == '[' || *t->p == '{')
+        return read_list(t, depth, e);
     while (is_bare(*t->p) || *t->p == '.' || *t->p == '+' || *t->p == ':')
         t->p++;
     return t->p == start ? toml_error(t, "expected a value", e) : 0;

@@ -39,12 +39,14 @@ static void prepare_process(void)
 {
     sigset_t all;
     struct rlimit files;
+    /* NOLINTBEGIN(concurrency-mt-unsafe): no other thread yet */
     (void)mallopt(M_ARENA_MAX, 2);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
     (void)umask(0022);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_BLOCK, &all, NULL);
+    /* NOLINTEND(concurrency-mt-unsafe) */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* a descriptor or two for each shim */
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);

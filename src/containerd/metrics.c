@@ -80,8 +80,8 @@ static void ask(struct gathering *g, struct task *t)
     struct err e = {0};
     *q = (struct asked){.g = g, .t = task_ref(t)};
     m.id = t->id;
-    if (task_call(t, "Stats", &m.base, &shim__stats_response__descriptor, STATS_MS, on_stats, q,
-                  &e) < 0)
+    const struct task_rpc call = {"Stats", &m.base, &shim__stats_response__descriptor, STATS_MS};
+    if (task_call(t, &call, on_stats, q, &e) < 0)
         on_stats(q, NULL, &e);
 }
 
@@ -96,8 +96,7 @@ int task_metrics(struct grpc_call *c, const void *req, struct err *e)
     TRY(call_scope(c, &sc, e));
     TRY(filters_parse(&texts, &f, e));
     (void)pthread_mutex_lock(&ts->lock);
-    struct task **v =
-        arena_alloc_array(grpc_call_arena(c), ts->by_key.n + 1, sizeof(struct task *));
+    struct task **v = arena_alloc_array(grpc_call_arena(c), ts->by_key.n + 1, sizeof(void *));
     map_each(ent, &ts->by_key) {
         struct task *t = ent->val;
         if (strcmp(t->ns, sc.ns) == 0 && t->phase == TASK_LIVE && filters_match(f, field, t))
@@ -110,7 +109,7 @@ int task_metrics(struct grpc_call *c, const void *req, struct err *e)
                             .answer = TASKS__METRICS_RESPONSE__INIT,
                             .pending = (int)n + 1};
     (void)pthread_mutex_init(&g->lock, NULL);
-    g->answer.metrics = arena_alloc_array(g->a, n + 1, sizeof(*g->answer.metrics));
+    g->answer.metrics = arena_alloc_array(g->a, n + 1, sizeof(void *));
     for (size_t i = 0; i < n; i++) {
         ask(g, v[i]);
         task_unref(v[i]);

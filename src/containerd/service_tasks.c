@@ -88,8 +88,10 @@ static int send_on(struct grpc_call *c, struct task *t, const struct question *q
     *o = (struct onward){grpc_call_ref(c), task_ref(t),
                          mem_strdup(q->exec_id != NULL ? q->exec_id : ""), q->answer,
                          q->answer == exec_added};
-    if (task_call(t, q->method, q->msg, q->response != NULL ? q->response : &pb__empty__descriptor,
-                  q->timeout_ms, on_answer, o, e) < 0) {
+    const struct task_rpc call = {q->method, q->msg,
+                                  q->response != NULL ? q->response : &pb__empty__descriptor,
+                                  q->timeout_ms};
+    if (task_call(t, &call, on_answer, o, e) < 0) {
         onward_free(o);
         return -1;
     }
@@ -270,7 +272,7 @@ static int list(struct grpc_call *c, const void *req UNUSED, struct err *e)
     struct scope sc;
     TRY(call_scope(c, &sc, e));
     (void)pthread_mutex_lock(&ts->lock);
-    r.tasks = arena_alloc_array(a, ts->by_key.n, sizeof(*r.tasks));
+    r.tasks = arena_alloc_array(a, ts->by_key.n, sizeof(void *));
     map_each(ent, &ts->by_key) {
         const struct task *t = ent->val;
         if (strcmp(t->ns, sc.ns) == 0 && (t->phase == TASK_LIVE || t->phase == TASK_DEAD))

@@ -49,37 +49,50 @@ static const char *const *environment(const struct shim_run *s, struct arena *a)
     return (const char *const *)env.v;
 }
 
+/* One of the program's outputs. */
+struct output {
+    int fd; /* non-blocking; -1: none */
+    struct buf *to;
+};
+
 /* Read what there is; true when the other end was closed. */
-static bool drain(int fd, struct buf *out)
+static bool drain(const struct output *o)
 {
     char discard[4096];
     for (;;) {
-        char *to = buf_reserve(out, sizeof(discard));
-        ssize_t n = read(fd, to != NULL ? to : discard, sizeof(discard));
+        char *to = buf_reserve(o->to, sizeof(discard));
+        ssize_t n = read(o->fd, to != NULL ? to : discard, sizeof(discard));
         if (n <= 0)
             return n == 0 || errno != EAGAIN;
         if (to != NULL)
-            buf_commit(out, (size_t)n);
+            buf_commit(o->to, (size_t)n);
     }
 }
 
+struct run_opts {
+    const char *action;
+    int stdin_fd, timeout_ms, cancel_fd;
+};
+
 /* Collect output until the program ends. 0, or -1 with TIMEOUT or CANCELLED. */
-static int collect(struct proc *p, int out_fd, int err_fd, int timeout_ms, int cancel_fd,
-                   struct buf *out, struct buf *errors, struct err *e)
+static int collect(struct proc *p, const struct run_opts *o, const struct output *out,
+                   const struct output *errors, struct err *e)
 {
-    int64_t until_ns = time_mono_ns() + timeout_ms * NS_PER_MS;
-    struct pollfd fds[] = {
-        {out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}, {p->pidfd, POLLIN, 0}, {cancel_fd, POLLIN, 0}};
+    int64_t until_ns = time_mono_ns() + o->timeout_ms * NS_PER_MS;
+    struct pollfd fds[] = {{out->fd, POLLIN, 0},
+                           {errors->fd, POLLIN, 0},
+                           {p->pidfd, POLLIN, 0},
+                           {o->cancel_fd, POLLIN, 0}};
     for (;;) {
         int64_t left_ms = (until_ns - time_mono_ns()) / NS_PER_MS;
         int n = left_ms > 0 ? poll(fds, ARRAY_LEN(fds), (int)left_ms) : 0;
         if (n == 0)
-            return err_set(e, ERR_TIMEOUT, "no answer within %d s", timeout_ms / 1000);
+            return err_set(e, ERR_TIMEOUT, "no answer within %d s", o->timeout_ms / 1000);
         if (n < 0 && errno != EINTR)
             return err_sys(e, "poll");
-        if (fds[0].revents != 0 && drain(out_fd, out))
+        if (fds[0].revents != 0 && drain(out))
             fds[0].fd = -1;
-        if (fds[1].revents != 0 && drain(err_fd, errors))
+        if (fds[1].revents != 0 && drain(errors))
             fds[1].fd = -1;
         if (fds[3].revents != 0)
             return err_set(e, ERR_CANCELLED, "context canceled");
@@ -87,16 +100,11 @@ static int collect(struct proc *p, int out_fd, int err_fd, int timeout_ms, int c
             break;
     }
     if (fds[0].fd >= 0)
-        (void)drain(out_fd, out);
+        (void)drain(out);
     if (fds[1].fd >= 0)
-        (void)drain(err_fd, errors);
+        (void)drain(errors);
     return 0;
 }
-
-struct run_opts {
-    const char *action;
-    int stdin_fd, timeout_ms, cancel_fd;
-};
 
 /* Run one action. errors NULL: stderr goes where stdout goes. */
 static int run_action(const struct shim_run *s, const struct run_opts *o, struct buf *out,
@@ -137,7 +145,8 @@ static int run_action(const struct shim_run *s, const struct run_opts *o, struct
     fd_close(take_fd(&out_w));
     fd_close(take_fd(&err_w));
     struct err late = {0}, ignored = {0};
-    r = collect(&p, out_r, err_r, o->timeout_ms, o->cancel_fd, out, errors, e);
+    const struct output outputs[] = {{out_r, out}, {err_r, errors}};
+    r = collect(&p, o, &outputs[0], &outputs[1], e);
     if (r < 0)
         (void)proc_kill(&p, SIGKILL, &ignored); /* then it ends for sure */
     if (proc_wait(&p, -1, -1, &status, &late) < 0 && r == 0) {

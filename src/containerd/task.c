@@ -180,17 +180,15 @@ void task_heard(struct task *t, const struct err *why)
         log_info("shim answers again", "namespace", t->ns, "container", t->id, NULL);
 }
 
-static struct ttrpc_request request(const struct task *t, const char *method,
-                                    const ProtobufCMessage *msg,
-                                    const ProtobufCMessageDescriptor *response, int64_t timeout_ms)
+static struct ttrpc_request request(const struct task *t, const struct task_rpc *r)
 {
     return (struct ttrpc_request){.service = t->version == 3 ? "containerd.task.v3.Task"
                                                              : "containerd.task.v2.Task",
-                                  .method = method,
-                                  .msg = msg,
-                                  .response = response,
+                                  .method = r->method,
+                                  .msg = r->msg,
+                                  .response = r->response,
                                   .ns = t->ns,
-                                  .timeout_ms = timeout_ms};
+                                  .timeout_ms = r->timeout_ms};
 }
 
 static int no_shim(const struct task *t, struct err *e)
@@ -198,22 +196,19 @@ static int no_shim(const struct task *t, struct err *e)
     return err_set(e, ERR_UNAVAILABLE, "shim of task %s is gone: unavailable", t->id);
 }
 
-int task_call(struct task *t, const char *method, const ProtobufCMessage *msg,
-              const ProtobufCMessageDescriptor *response, int64_t timeout_ms, ttrpc_done *done,
-              void *arg, struct err *e)
+int task_call(struct task *t, const struct task_rpc *r, ttrpc_done *done, void *arg, struct err *e)
 {
-    const struct ttrpc_request r = request(t, method, msg, response, timeout_ms);
-    return t->link == NULL ? no_shim(t, e) : ttrpc_link_start(t->link, &r, done, arg, e);
+    const struct ttrpc_request q = request(t, r);
+    return t->link == NULL ? no_shim(t, e) : ttrpc_link_start(t->link, &q, done, arg, e);
 }
 
-int task_call_wait(struct task *t, const char *method, const ProtobufCMessage *msg,
-                   const ProtobufCMessageDescriptor *response, int64_t timeout_ms, int cancel_fd,
-                   struct arena *a, void *out_msg, struct err *e)
+int task_call_wait(struct task *t, const struct task_rpc *r, int cancel_fd, struct arena *a,
+                   void *out_msg, struct err *e)
 {
-    const struct ttrpc_request r = request(t, method, msg, response, timeout_ms);
+    const struct ttrpc_request q = request(t, r);
     if (t->link == NULL)
         return no_shim(t, e);
-    int n = ttrpc_link_call(t->link, &r, cancel_fd, a, out_msg, e);
+    int n = ttrpc_link_call(t->link, &q, cancel_fd, a, out_msg, e);
     task_heard(t, n < 0 ? e : NULL);
     return n;
 }
@@ -242,8 +237,8 @@ static void shut_down(struct task *t)
     struct err e = {0};
     struct pollfd closed = {.fd = t->closed_fd, .events = POLLIN};
     rq.id = t->id;
-    if (task_call_wait(t, "Shutdown", &rq.base, &pb__empty__descriptor, SHUTDOWN_MS, t->closed_fd,
-                       a, &empty, &e) < 0)
+    const struct task_rpc call = {"Shutdown", &rq.base, &pb__empty__descriptor, SHUTDOWN_MS};
+    if (task_call_wait(t, &call, t->closed_fd, a, &empty, &e) < 0)
         log_debug("shim shutdown", "container", t->id, "error", e.msg, NULL);
     /* its socket has the container's name: the next shim must not meet it */
     if (poll(&closed, 1, SHUTDOWN_MS) == 0)

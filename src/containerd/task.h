@@ -90,14 +90,19 @@ void task_forget(struct task *t);
 /** Connect to the shim at t->address. */
 int task_connect(struct task *t, int timeout_ms, struct err *e);
 
-/** Start a call of the Task service; done as ttrpc_link_start has it. timeout_ms 0: none. */
-int task_call(struct task *t, const char *method, const ProtobufCMessage *msg,
-              const ProtobufCMessageDescriptor *response, int64_t timeout_ms, ttrpc_done *done,
-              void *arg, struct err *e);
+/* A call of the shim's Task service. */
+struct task_rpc {
+    const char *method;
+    const ProtobufCMessage *msg;
+    const ProtobufCMessageDescriptor *response;
+    int64_t timeout_ms; /* 0: none */
+};
+
+/** Start a call; done as ttrpc_link_start has it. */
+int task_call(struct task *t, const struct task_rpc *r, ttrpc_done *done, void *arg, struct err *e);
 /** Make one and wait. Not from the hub's thread. */
-int task_call_wait(struct task *t, const char *method, const ProtobufCMessage *msg,
-                   const ProtobufCMessageDescriptor *response, int64_t timeout_ms, int cancel_fd,
-                   struct arena *a, void *out_msg, struct err *e);
+int task_call_wait(struct task *t, const struct task_rpc *r, int cancel_fd, struct arena *a,
+                   void *out_msg, struct err *e);
 
 /** End the shim, unless others of its group live in it, and remove the bundle. Blocks. */
 void task_end(struct task *t);

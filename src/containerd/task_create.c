@@ -77,8 +77,9 @@ static int create_in_shim(struct creation *cr, uint32_t *out_pid, struct err *e)
     m.stderr = q->stderr;
     m.options = own ? q->options : any_to_pb(&cr->rec.runtime_options, cr->a);
     /* not cancelled half-way: who gives up meanwhile deletes the task */
-    if (task_call_wait(cr->t, "Create", &m.base, &shim__create_task_response__descriptor, CREATE_MS,
-                       -1, cr->a, &r, e) < 0)
+    const struct task_rpc call = {"Create", &m.base, &shim__create_task_response__descriptor,
+                                  CREATE_MS};
+    if (task_call_wait(cr->t, &call, -1, cr->a, &r, e) < 0)
         return err_wrap(e, "failed to create shim task");
     *out_pid = r->pid;
     return 0;
@@ -166,8 +167,8 @@ static int delete_in_shim(struct task *t, int cancel_fd, struct arena *a, Shim__
     Shim__DeleteRequest m = SHIM__DELETE_REQUEST__INIT;
     Shim__DeleteResponse *r;
     m.id = t->id;
-    if (task_call_wait(t, "Delete", &m.base, &shim__delete_response__descriptor, DELETE_MS,
-                       cancel_fd, a, &r, e) == 0) {
+    const struct task_rpc call = {"Delete", &m.base, &shim__delete_response__descriptor, DELETE_MS};
+    if (task_call_wait(t, &call, cancel_fd, a, &r, e) == 0) {
         *out = *r;
         return 0;
     }

@@ -187,8 +187,8 @@ static void give_up(struct task *t)
     Shim__ShutdownRequest rq = SHIM__SHUTDOWN_REQUEST__INIT;
     struct err e = {0};
     rq.id = t->id;
-    if (task_call(t, "Shutdown", &rq.base, &pb__empty__descriptor, ADOPT_MS, on_shut_down,
-                  task_ref(t), &e) < 0)
+    const struct task_rpc call = {"Shutdown", &rq.base, &pb__empty__descriptor, ADOPT_MS};
+    if (task_call(t, &call, on_shut_down, task_ref(t), &e) < 0)
         task_unref(t);
 }
 
@@ -219,7 +219,8 @@ static int ask_state(struct task *t, struct adoption *ad, struct err *e)
     atomic_fetch_add(&ad->refs, 1);
     atomic_fetch_add(&ad->pending, 1);
     /* no time limit: one that was stopped tells when it goes on */
-    if (task_call(t, "State", &rq.base, &shim__state_response__descriptor, 0, on_state, q, e) == 0)
+    const struct task_rpc call = {"State", &rq.base, &shim__state_response__descriptor, 0};
+    if (task_call(t, &call, on_state, q, e) == 0)
         return 0;
     atomic_fetch_sub(&ad->pending, 1);
     adoption_unref(ad);

@@ -85,3 +85,30 @@ teardown() {
         --cgroup "/$(test_cgroup)/c" docker.io/library/busybox:latest c sh -c 'echo hull; exit 3'
     expect_match 'hull'
 }
+
+@test "ctr 2 with hull-containerd: import, pull, tag and export by transfer, run" {
+    need hull-containerd containerd-shim-hull-v2 hull-unpack
+    containerd_start
+    ctr2() { peer ctr --address "$T/c.sock" "$@"; }
+    cp "$(image_file busybox docker)" "$T/busybox.tar"
+    ctr2 images import "$T/busybox.tar"
+    local name
+    name=$(ctr2 images ls -q)
+    [[ $name == */busybox:* ]] || fail "imported: $name"
+    ctr2 images tag "$name" localhost/copy:1
+    ctr2 images export "$T/out.tar" localhost/copy:1
+    tar -tf "$T/out.tar" >"$T/list"
+    grep -qx index.json "$T/list" && grep -qx manifest.json "$T/list"
+    registry_start
+    registry_push "$(image_file busybox)" bb:1
+    ctr2 images pull --plain-http "$registry/bb:1"
+    run ! ctr2 images pull --plain-http "$registry/nope:1"
+    expect_match 'manifest unknown'
+    run ! ctr2 images push --plain-http "$registry/bb:2" "$registry/bb:1"
+    expect_match 'not supported yet'
+    run -3 ctr2 run --rm --fifo-dir "$T/fifo" --runtime io.containerd.hull.v2 "$registry/bb:1" r1 sh -c 'echo ctr two; exit 3'
+    expect_match 'ctr two'
+    ctr2 images rm --sync "$registry/bb:1" localhost/copy:1 "$name"
+    wait_until sh -c "[ -z \"\$(ls $T/c-root/blobs/sha256)\" ]"
+    containerd_stop
+}
