@@ -2,6 +2,7 @@
  * siblings. */
 #include "cli/command.h"
 
+/* clang-format off */
 #define COMMANDS(X)                                                                                \
     X(run)                                                                                         \
     X(exec)                                                                                        \
@@ -13,6 +14,7 @@
             X(stop) X(tag) X(top) X(unpause) X(wait) X(container_inspect) X(image_inspect)         \
                 X(network_inspect) X(network_ls) X(network_rm) X(volume_create) X(volume_inspect)  \
                     X(volume_ls) X(volume_rm)
+/* clang-format on */
 
 #define X(name) extern const struct command cmd_##name;
 COMMANDS(X)

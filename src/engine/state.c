@@ -17,8 +17,8 @@ enum { N_TABLES = sizeof(table_names) / sizeof(table_names[0]) };
 
 /* %s is the table; PUT_RUN is for containers only */
 static const char *const sql[N_STMTS] = {
-    [PUT] = "INSERT INTO %s(id, name, doc, run) VALUES(?1, ?2, ?3, ?4) "
-            "ON CONFLICT(id) DO UPDATE SET name = ?2, doc = ?3, run = ?4",
+    [PUT] = ("INSERT INTO %s(id, name, doc, run) VALUES(?1, ?2, ?3, ?4) "
+             "ON CONFLICT(id) DO UPDATE SET name = ?2, doc = ?3, run = ?4"),
     [DEL] = "DELETE FROM %s WHERE id = ?1",
     [LIST] = "SELECT id, name, doc, run FROM %s ORDER BY rowid",
     [PUT_RUN] = "UPDATE %s SET run = ?2 WHERE id = ?1",

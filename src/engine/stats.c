@@ -47,6 +47,7 @@ static void blkio_add(struct stats_blkio *b, uint64_t maj, uint64_t min, const c
     *x = (struct stats_blkio_entry){.major = maj, .minor = min, .op = op, .value = v};
 }
 
+/* clang-format off */
 #define V2_STATS(X)                                                                               \
     X(anon)                                                                                       \
     X(file)                                                                                       \
@@ -59,6 +60,7 @@ static void blkio_add(struct stats_blkio *b, uint64_t maj, uint64_t min, const c
                 X(workingset_activate) X(workingset_nodereclaim) X(pgrefill) X(pgscan) X(pgsteal) \
                     X(pgactivate) X(pgdeactivate) X(pglazyfree) X(pglazyfreed) X(thp_fault_alloc) \
                         X(thp_collapse_alloc)
+/* clang-format on */
 
 static void from_v2(const Cgroup2__Metrics *m, struct arena *a, struct container_stats *s)
 {

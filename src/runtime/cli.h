@@ -60,12 +60,14 @@ extern const struct cli_command cli_commands[];
 extern const size_t cli_n_commands;
 
 /* The commands, in cli_run.c (processes) and cli_info.c (state, lists, files). */
+/* clang-format off */
 #define CLI_COMMANDS(X)                                                                       \
     X(create)                                                                                 \
     X(start)                                                                                  \
     X(run)                                                                                    \
     X(state) X(kill) X(delete) X(exec) X(list_all) X(spec) X(ps) X(pause) X(resume) X(update) \
         X(features) X(events) X(checkpoint)
+/* clang-format on */
 #define X(name) \
     int cli_##name(struct cli *c, struct cli_values *v, char **args, int n, struct err *e);
 CLI_COMMANDS(X)

@@ -175,7 +175,7 @@ int cgroup_kill(const struct cgroup *cg, int signo, struct err *e)
     if (!was_frozen)
         (void)cgroup_freeze(cg, true, &ignored); /* without a freezer a fork may slip through */
     int rc = cgroup_procs(cg, &pids, e);
-    vec_each (pid, &pids)
+    vec_each(pid, &pids)
         if (kill(*pid, signo) < 0 && errno != ESRCH && rc == 0)
             rc = err_sys(e, "kill %d", (int)*pid);
     vec_done(&pids);
@@ -206,7 +206,7 @@ static int remove_dir(const char *path, struct err *e)
 int cgroup_remove(const struct cgroup *cg, struct err *e)
 {
     int rc = 0;
-    vec_each (d, &cg->dirs) {
+    vec_each(d, &cg->dirs) {
         struct err one = {0};
         if (remove_dir(d->path, &one) < 0 && rc == 0) {
             *e = one;

@@ -317,7 +317,8 @@ static void test_damaged(void **state)
     assert_err(run(f, &small, (int[]){dir, in2}, 2, &res, &e), ERR_TOO_LARGE,
                "larger than 4096 bytes");
     sh(f, "truncate -s 1T hole; tar -S -cf sparse.tar hole; rm hole");
-    assert_err(apply_to(f, "sparse.tar", "t7", false, &res, &e), ERR_TOO_LARGE, "\"hole\" is too large");
+    assert_err(apply_to(f, "sparse.tar", "t7", false, &res, &e), ERR_TOO_LARGE,
+               "\"hole\" is too large");
     const struct unpack_job odd = {.op = "explode"};
     assert_err(run(f, &odd, NULL, 0, &res, &e), ERR_INVALID, "unknown operation \"explode\"");
 }
