@@ -93,16 +93,22 @@ static void unmount_volumes(struct container *c, const struct container_record *
             (void)volume_unmount(c->g->volumes, m->name, rec->id, &ignored);
 }
 
+/* A place of our own for one mount; the caller frees it. */
+static char *mount_point(struct container *c)
+{
+    static atomic_uint count;
+
+    return mem_printf("%s/mnt/%.12s-%u", c->g->o.exec_root, c->id, atomic_fetch_add(&count, 1));
+}
+
 static int open_stopped(struct container *c, const struct container_record *rec, struct tree *t,
                         struct err *e)
 {
-    static atomic_uint count;
     auto_arena struct arena *a = arena_new();
     struct ctd_mounts mounts;
 
     TRY(ctd_snapshot_mounts(c->g->ctd, rec->snapshotter, rec->id, a, &mounts, e));
-    t->mounted =
-        mem_printf("%s/mnt/%.12s-%u", c->g->o.exec_root, rec->id, atomic_fetch_add(&count, 1));
+    t->mounted = mount_point(c);
     TRY(path_mkdirs(t->mounted, 0700, e));
     TRY(rootfs_mount(&mounts, t->mounted, e));
     t->root = open(t->mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -308,21 +314,14 @@ int container_export(struct container *c, const struct sink *sink, int cancel_fd
     if (v.state->dead || v.state->removing)
         return err_set(e, ERR_CONFLICT, "You cannot export container %s which is %s", c->id,
                        v.state->dead ? "Dead" : "being removed");
-    /* its own layers, without volumes: what is mounted shows as the empty directories below */
+    /* its own layers, without what is mounted into them */
     TRY(ctd_snapshot_mounts(c->g->ctd, v.rec->snapshotter, c->id, a, &mounts, e));
-    if (v.state->running && !v.state->restarting) {
-        auto_free char *path = mem_printf("/proc/%lld/root", (long long)v.state->pid);
-
-        t.root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = t.root < 0 ? err_sys(e, "open %s", path) : 0;
-    } else {
-        t.mounted = mem_printf("%s/mnt/%.12s-x", c->g->o.exec_root, c->id);
-        r = path_mkdirs(t.mounted, 0700, e);
-        if (r == 0)
-            r = rootfs_mount(&mounts, t.mounted, e);
-        if (r == 0 && (t.root = open(t.mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-            r = err_sys(e, "open %s", t.mounted);
-    }
+    t.mounted = mount_point(c);
+    r = path_mkdirs(t.mounted, 0700, e);
+    if (r == 0)
+        r = rootfs_mount_readonly(&mounts, t.mounted, e);
+    if (r == 0 && (t.root = open(t.mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        r = err_sys(e, "open %s", t.mounted);
     if (r == 0)
         r = send_job(c, t.root, &job, sink, cancel_fd, e);
     tree_close(&t);

@@ -137,6 +137,27 @@ int rootfs_mount(const struct ctd_mounts *m, const char *dir, struct err *e)
     return 0;
 }
 
+int rootfs_mount_readonly(const struct ctd_mounts *m, const char *dir, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct strv dirs = layers_of(m, a);
+    auto_buf struct buf data = BUF_MAX(64 << 10);
+
+    if (dirs.n == 1) {
+        if (mount(dirs.v[0], dir, NULL, MS_BIND, NULL) < 0)
+            return err_sys(e, "mount the container's file system");
+        return mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0
+                   ? err_sys(e, "mount the container's file system read-only")
+                   : 0;
+    }
+    buf_adds(&data, "lowerdir=");
+    vec_each(l, &dirs)
+        buf_printf(&data, "%s%s", l == dirs.v ? "" : ":", *l);
+    if (mount("overlay", dir, "overlay", MS_RDONLY, buf_cstr(&data)) < 0)
+        return err_sys(e, "mount the container's file system");
+    return 0;
+}
+
 void rootfs_unmount(const char *dir)
 {
     while (umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)

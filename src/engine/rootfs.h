@@ -18,6 +18,13 @@ int rootfs_read(const struct ctd_mounts *m, const char *path, struct buf *out, s
 /** Mount a snapshot on dir (which exists). */
 int rootfs_mount(const struct ctd_mounts *m, const char *dir, struct err *e);
 
+/**
+ * Mount what a snapshot holds now on dir, read-only: its writable layer becomes the topmost of the
+ * lower ones. Also for a snapshot that a running container uses; what that changes meanwhile may be
+ * seen or not.
+ */
+int rootfs_mount_readonly(const struct ctd_mounts *m, const char *dir, struct err *e);
+
 /** Take away what is mounted on dir and below it, lazily. Nothing there is fine. */
 void rootfs_unmount(const char *dir);
 

@@ -1,0 +1,137 @@
+#!/usr/bin/env bats
+# The engine through Docker's client: names, conflicts, exit statuses, policies, volumes, changes, many at once.
+
+load ../lib/common
+load ../lib/images
+load ../lib/peers
+load ../lib/hull
+
+setup() {
+    need_root
+    need hulld hull-containerd containerd-shim-hull-v2
+    need_docker
+    test_begin
+    hulld_start
+    engine_load busybox
+}
+teardown() {
+    test_end
+}
+
+state() { # NAME: status and exit code
+    docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$1"
+}
+is_state() { # NAME STATUS CODE
+    [ "$(state "$1")" = "$2 $3" ]
+}
+
+@test "a name is taken until its container is gone; what is refused leaves nothing" {
+    docker create --name one busybox true
+    id=$(docker inspect -f '{{.Id}}' one)
+    run -1 docker create --name one busybox
+    expect_match "Conflict. The container name \"/one\" is already in use by container \"$id\". You have to remove"
+    run -1 docker create --name 'a b' busybox
+    expect_match 'only \[a-zA-Z0-9\]\[a-zA-Z0-9_.-\] are allowed'
+    run -125 docker run --memory 1m busybox
+    expect_match 'Minimum memory limit allowed is 6MB'
+    docker rename one two
+    run -0 docker create --name one busybox
+    run -0 docker ps -a --format '{{.Names}}'
+    expect_output $'one\ntwo'
+    docker rm one two
+}
+
+@test "start failures have Docker's codes and stay to be looked at" {
+    run -127 docker run --name nofile busybox /no/such/program
+    is_state nofile created 127
+    run -126 docker run --name dir busybox /etc
+    is_state dir created 126
+    run -125 docker run --name net --network nosuch busybox true
+    expect_match 'network nosuch not found'
+    docker rm nofile dir net
+}
+
+@test "thirty containers at once: every output and status comes back, nothing stays" {
+    local pids=()
+    for i in $(seq 30); do
+        (
+            out=$(docker run --rm busybox sh -c "echo $i; exit $i") && rc=0 || rc=$?
+            echo "$i $out $rc" >"$T/many.$i"
+        ) 3>&- &
+        pids+=($!)
+    done
+    wait "${pids[@]}"
+    for i in $(seq 30); do
+        [ "$(cat "$T/many.$i")" = "$i $i $i" ] || fail "container $i: $(cat "$T/many.$i")"
+    done
+    run -0 docker ps -aq
+    expect_output ''
+}
+
+@test "restart policies: on-failure counts, stop ends always" {
+    docker run -d --name twice --restart on-failure:2 busybox sh -c 'echo try; exit 4'
+    wait_until is_state twice exited 4
+    [ "$(docker inspect -f '{{.RestartCount}}' twice)" = 2 ]
+    [ "$(docker logs twice | wc -l)" = 3 ]
+    docker run -d --name always --restart always busybox sh -c 'exit 1'
+    wait_until sh -c '[ "$(docker inspect -f "{{.RestartCount}}" always)" -ge 2 ]'
+    docker stop always
+    is_state always exited 1
+    docker rm twice always
+}
+
+@test "stop: the signal, then SIGKILL; kill and pause" {
+    docker run -d --name polite busybox sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
+    docker run -d --name deaf busybox sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+    docker stop polite
+    is_state polite exited 0
+    docker stop -t 1 deaf
+    is_state deaf exited 137
+    docker start polite
+    docker pause polite
+    [ "$(docker inspect -f '{{.State.Status}}' polite)" = paused ]
+    run -1 docker rm polite
+    expect_match 'cannot remove container "/polite": container is paused and must be unpaused first'
+    docker unpause polite
+    docker kill -s TERM polite
+    wait_until is_state polite exited 0
+    docker rm polite deaf
+}
+
+@test "volumes: filled from the image, kept over containers, anonymous ones go with theirs" {
+    docker run --rm -v config:/etc busybox sh -c 'test -e /etc/passwd && echo mine >/etc/mine'
+    run -0 docker run --rm -v config:/x:ro busybox cat /x/mine
+    expect_output mine
+    run -1 docker run --rm -v config:/x:ro busybox sh -c 'echo no >/x/mine'
+    docker create --name user -v config:/x -v /anon busybox true
+    run -1 docker volume rm config
+    expect_match 'volume is in use'
+    docker rm -v user
+    docker volume rm config
+    run -0 docker volume ls -q
+    expect_output ''
+}
+
+@test "killed and started again, the daemon knows what ended meanwhile" {
+    docker run -d --name ends busybox sh -c 'sleep 0.5; exit 17'
+    docker run -d --rm --name goes busybox sh -c 'sleep 0.5; exit 5'
+    docker run -d --name stays busybox sleep 100
+    hulld_stop KILL
+    sleep 1 # the time in which they end is what is tested
+    hulld_start
+    is_state ends exited 17
+    [ "$(docker inspect -f '{{.State.Status}}' stays)" = running ]
+    wait_until sh -c '! docker inspect goes >/dev/null 2>&1'
+    docker rm -f ends stays
+}
+
+@test "update, top and export" {
+    docker run -d --name one --memory 64m busybox sleep 100
+    docker update --memory 128m --memory-swap 256m one
+    [ "$(docker inspect -f '{{.HostConfig.Memory}}' one)" = 134217728 ]
+    run -0 docker top one
+    expect_match 'sleep 100'
+    docker export one | tar t >"$T/names"
+    grep -qx etc/passwd "$T/names"
+    docker rm -f one
+}
