@@ -92,6 +92,7 @@ static void from_v2(const Cgroup2__Metrics *m, struct arena *a, struct container
     }
 }
 
+/* clang-format off */
 #define V1_STATS(X)                                                                             \
     X(cache)                                                                                    \
     X(rss)                                                                                      \
@@ -103,6 +104,7 @@ static void from_v2(const Cgroup2__Metrics *m, struct arena *a, struct container
             X(total_mapped_file) X(total_dirty) X(total_writeback) X(total_inactive_anon)       \
                 X(total_active_anon) X(total_inactive_file) X(total_active_file)                \
                     X(total_unevictable)
+/* clang-format on */
 
 static void from_v1(const Cgroup1__Metrics *m, struct arena *a, struct container_stats *s)
 {
