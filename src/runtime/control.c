@@ -131,14 +131,11 @@ static int run_poststart(struct container *c, struct err *e)
     return -1;
 }
 
-int hullrun_start(const char *root, const char *id, struct err *e)
+static int check_created(const struct container *c, struct err *e)
 {
-    auto_container struct container c = CONTAINER_NONE;
-    TRY(container_load(&c, root, id, e));
-    switch (c.status) {
+    switch (c->status) {
     case HULLRUN_CREATED:
-        TRY(start_created(&c, e));
-        return c.record.poststart ? run_poststart(&c, e) : 0;
+        return 0;
     case HULLRUN_STOPPED:
         return err_set(e, ERR_CONFLICT, "cannot start a container that has stopped");
     case HULLRUN_RUNNING:
@@ -147,6 +144,26 @@ int hullrun_start(const char *root, const char *id, struct err *e)
         break;
     }
     return err_set(e, ERR_CONFLICT, "cannot start a container in the paused state");
+}
+
+int hullrun_start(const char *root, const char *id, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    TRY(container_load(&c, root, id, e));
+    TRY(check_created(&c, e));
+    TRY(start_created(&c, e));
+    return c.record.poststart ? run_poststart(&c, e) : 0;
+}
+
+int hullrun_start_hookless(const char *root, const char *id, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    TRY(container_load(&c, root, id, e));
+    TRY(check_created(&c, e));
+    if (c.record.poststart)
+        return 0;
+    TRY(start_created(&c, e));
+    return 1;
 }
 
 /* ---- delete ------------------------------------------------------------------------------- */

@@ -93,6 +93,12 @@ int hullrun_create(const struct hullrun_create_opts *o, struct hullrun_result *o
 /** Let the program of a created container run; runs startContainer and poststart hooks. */
 int hullrun_start(const char *root, const char *id, struct err *e);
 
+/**
+ * The same for a caller that may not wait: 1 started, 0 nothing done because there are poststart
+ * hooks, which take their time. Does not block but for the state directory's small files.
+ */
+int hullrun_start_hookless(const char *root, const char *id, struct err *e);
+
 /** Start a further process in a running container; returns when its program runs (or cannot). */
 int hullrun_exec(const struct hullrun_exec_opts *o, struct hullrun_result *out, struct err *e);
 
@@ -159,6 +165,10 @@ int hullrun_cgroup_paths(const char *root, const char *id, struct arena *a, stru
  * Returns 0 when the process is protected; -1 when that is impossible.
  */
 int hullrun_seal_self(char **argv, struct err *e);
+
+/** A descriptor of our own program, protected like that: what a process that will run containers
+ * is executed from at once, so that it need not do it again. -1 on failure. */
+int hullrun_seal_open(struct err *e);
 
 /* ---- jobs --------------------------------------------------------------------------------- */
 

@@ -45,22 +45,36 @@ static int sealed_copy(int exe)
     return fcntl(copy, F_ADD_SEALS, SEALS) < 0 ? -errno : take_fd(&copy);
 }
 
+static int protect(int exe, struct err *e)
+{
+    auto_fd int ro = mount_clone(exe, "", false);
+    if (ro >= 0 && mount_change(ro, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, 0, false) == 0)
+        return take_fd(&ro);
+    int copy = sealed_copy(exe);
+    return copy < 0 ? err_neg(e, copy, "protect our own program") : copy;
+}
+
+static int open_exe(struct err *e)
+{
+    int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    return exe < 0 ? err_sys(e, "open /proc/self/exe") : exe;
+}
+
+int hullrun_seal_open(struct err *e)
+{
+    auto_fd int exe = open_exe(e);
+    TRY(exe);
+    return is_sealed(exe) ? take_fd(&exe) : protect(exe, e);
+}
+
 int hullrun_seal_self(char **argv, struct err *e)
 {
-    auto_fd int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    if (exe < 0)
-        return err_sys(e, "open /proc/self/exe");
+    auto_fd int exe = open_exe(e);
+    TRY(exe);
     if (is_sealed(exe))
         return 0;
-    auto_fd int ro = mount_clone(exe, "", false);
-    if (ro >= 0 && mount_change(ro, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, 0, false) < 0) {
-        fd_close(ro);
-        ro = -1;
-    }
-    if (ro < 0)
-        ro = sealed_copy(exe);
-    if (ro < 0)
-        return err_neg(e, ro, "protect our own program");
-    (void)execveat(ro, "", argv, environ, AT_EMPTY_PATH);
+    auto_fd int program = protect(exe, e);
+    TRY(program);
+    (void)execveat(program, "", argv, environ, AT_EMPTY_PATH);
     return err_sys(e, "execute our own program again");
 }

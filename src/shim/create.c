@@ -322,9 +322,11 @@ int process_start(struct process *p, struct ttrpc_call *call, struct err *e)
                        : p->state == PROCESS_STOPPED ? "stopped"
                                                      : "busy");
     if (is_init) {
-        TRY(p->c->oci.ops->start(&p->c->oci, on_started, p, e));
-        p->call = call;
-        return TTRPC_LATER;
+        p->call = call; /* may be answered before start returns */
+        if (p->c->oci.ops->start(&p->c->oci, on_started, p, e) == 0)
+            return TTRPC_LATER;
+        p->call = NULL;
+        return -1;
     }
     TRY(open_io(p, e));
     p->call = call;

@@ -99,7 +99,14 @@ static int native_create(const struct oci *o, const struct oci_io *io, oci_done 
 static int native_start(const struct oci *o, oci_done *done, void *arg, struct err *e)
 {
     struct hullrun_job job = HULLRUN_JOB_NONE;
-    int r = hullrun_start_begin(o->root, o->id, &job, e);
+    static const struct oci_result nothing = {.console = -1};
+    int r = hullrun_start_hookless(o->root, o->id, e); /* one byte into a FIFO: no child for that */
+    if (r > 0) {
+        done(arg, &nothing, NULL);
+        return 0;
+    }
+    if (r == 0)
+        r = hullrun_start_begin(o->root, o->id, &job, e);
     return wait_report(o, r, &job, "start", done, arg, e);
 }
 

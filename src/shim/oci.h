@@ -28,7 +28,8 @@ struct oci_result {
     int console; /* the terminal's master, or -1; the callee's to close */
 };
 
-/** The operation is over: e is NULL when it worked. Called exactly once. */
+/** The operation is over: e is NULL when it worked. Called exactly once when the operation has
+ * begun (0), for start perhaps before it returns. */
 typedef void oci_done(void *arg, const struct oci_result *res, const struct err *e);
 
 struct oci_io {

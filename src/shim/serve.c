@@ -13,11 +13,11 @@
 #include "base/mem.h"
 #include "shim/container.h"
 #include "shim/flags.h"
+#include "shim/start.h"
 #include "shim/stop.h"
 #include "shim/task.h"
 #include "sys/fd.h"
 
-#define LISTEN_FD 3
 #define STOP_MS 1000
 #define STOP_STEP_MS 1
 
@@ -75,6 +75,10 @@ static int set_up(struct shim *s, const struct flags *f, struct err *e)
     if (fd < 0)
         return err_neg(e, fd, "listening socket on descriptor %d", LISTEN_FD);
     close(LISTEN_FD);
+    /* held until the end: closing the last descriptor of a detached mount takes the kernel an RCU
+     * grace period; no child gets it */
+    (void)fcntl(PROGRAM_FD, F_SETFD, FD_CLOEXEC);
+    (void)prctl(PR_SET_NAME, "containerd-shim-hull-v2"); /* executed by number, it would be "4" */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return err_sys(e, "become a subreaper");
     s->loop = loop_new(e);

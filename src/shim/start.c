@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/runtime.h"
 #include "shim/flags.h"
 #include "shim/options.h"
 #include "shim/sha256.h"
@@ -16,7 +17,6 @@
 #include "sys/path.h"
 #include "sys/spawn.h"
 
-#define LISTEN_FD 3
 #define OOM_MAX 1000
 #define BACKLOG 128
 
@@ -91,9 +91,13 @@ static int start_daemon(const struct flags *f, int listen_fd, const char *socket
                             "-socket",
                             socket,
                             f->debug ? "-debug" : NULL};
-    const struct spawn_fd fds[] = {{LISTEN_FD, listen_fd}};
+    /* it clones containers from itself: executed from where they cannot write to */
+    auto_fd int program = hullrun_seal_open(e);
+    TRY(program);
+    const struct spawn_fd fds[] = {{LISTEN_FD, listen_fd}, {PROGRAM_FD, program}};
+    auto_free char *path = mem_printf("/proc/self/fd/%d", PROGRAM_FD);
     const struct spawn_opts so = {
-        .path = "/proc/self/exe", .argv = argv, .fds = fds, .n_fds = 1, .new_group = true};
+        .path = path, .argv = argv, .fds = fds, .n_fds = ARRAY_LEN(fds), .new_group = true};
     struct proc proc = PROC_NONE;
     raise_oom_score();
     TRY(spawn(&so, &proc, e));

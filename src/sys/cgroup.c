@@ -287,11 +287,15 @@ static int make_dir(const struct cgroup_dir *d, enum cgroup_mode mode, size_t *e
 {
     bool cpuset = lists_controller(d->controllers, STR("cpuset"));
     *existed = strlen(d->path);
-    if (mkdir(d->path, 0755) < 0 && errno == EEXIST)
+    bool made = mkdir(d->path, 0755) == 0;
+    if (!made && errno == EEXIST)
         return cpuset && fill_cpuset(d->mount, d->path) < 0
                    ? err_sys(e, "fill %s/cpuset.cpus", d->path)
                    : 0;
-    bool made = access(d->path, F_OK) == 0;
+    if (made && !cpuset && mode != CGROUP_V2) { /* its parents need nothing */
+        *existed -= strlen(strrchr(d->path, '/'));
+        return 0;
+    }
     auto_free char *path = mem_strdup(d->path);
     auto_free char *parent = mem_strdup(d->mount);
     *existed = made ? strlen(d->path) - strlen(strrchr(d->path, '/')) : 0;

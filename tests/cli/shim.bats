@@ -255,6 +255,10 @@ common_tour() {
     local shim pid socket
     run_in k -d -- sleep 1000
     shim=$(shim_of k)
+    # containers are cloned from it: it runs from where nobody can write to its program, under its own name
+    run -1 chmod 755 "/proc/$shim/exe"
+    expect_match 'Read-only file system'
+    [ "$(cat "/proc/$shim/comm")" = containerd-shim ]
     socket=$(sed 's,^unix://,,' "$T"/d-state/io.containerd.runtime.v2.task/*/k/address)
     [ -S "$socket" ]
     pid=$(ctr tasks ls | awk '$1 == "k" {print $2}')
