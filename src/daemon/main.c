@@ -14,8 +14,10 @@
 static void prepare_process(void)
 {
     sigset_t all;
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread yet */
-    mallopt(M_ARENA_MAX, 4); /* a heap a thread would let the resident size creep */
+    /* a heap a thread would let the resident size creep, and so would what is kept once freed */
+    mallopt(M_ARENA_MAX, 2);              /* NOLINT(concurrency-mt-unsafe): no other thread yet */
+    mallopt(M_TRIM_THRESHOLD, 128 << 10); /* NOLINT(concurrency-mt-unsafe): the same */
+    mallopt(M_MMAP_THRESHOLD, 128 << 10); /* NOLINT(concurrency-mt-unsafe): no longer moves up */
     umask(0022);
     signal(SIGPIPE, SIG_IGN);
     sigfillset(&all);
