@@ -1,19 +1,18 @@
-/* The list of all commands, in the order of the help. Each stands in a file of its own, or with its
+/* The list of all commands, in the order of the help; each stands in a file of its own, or with its
  * siblings. */
 #include "cli/command.h"
 
 /* clang-format off */
 #define COMMANDS(X)                                                                                \
-    X(run)                                                                                         \
-    X(exec)                                                                                        \
-    X(ps)                                                                                          \
-    X(pull)                                                                                        \
-    X(images)                                                                                      \
-    X(version) X(info) X(attach) X(cp) X(create) X(events) X(history) X(import) X(inspect) X(kill) \
-        X(load) X(logs) X(pause) X(port) X(rename) X(restart) X(rm) X(rmi) X(start) X(stats)       \
-            X(stop) X(tag) X(top) X(unpause) X(wait) X(container_inspect) X(image_inspect)         \
-                X(network_inspect) X(network_ls) X(network_rm) X(volume_create) X(volume_inspect)  \
-                    X(volume_ls) X(volume_rm)
+    X(run) X(exec) X(ps) X(pull) X(images) X(version) X(info)                                      \
+    X(attach) X(cp) X(create) X(events) X(history) X(import) X(inspect) X(kill) X(load) X(logs)    \
+    X(pause) X(port) X(rename) X(restart) X(rm) X(rmi) X(start) X(stats) X(stop) X(tag) X(top)     \
+    X(unpause) X(wait)                                                                             \
+    X(container_inspect)                                                                           \
+    X(image_inspect)                                                                               \
+    X(network_connect) X(network_create) X(network_disconnect) X(network_inspect) X(network_ls)    \
+    X(network_rm)                                                                                  \
+    X(volume_create) X(volume_inspect) X(volume_ls) X(volume_rm)
 /* clang-format on */
 
 #define X(name) extern const struct command cmd_##name;

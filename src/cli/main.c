@@ -186,12 +186,36 @@ static int run_command(struct cli *cli, const struct command *cmd, int argc, cha
     return c.status != 0 ? c.status : 1;
 }
 
+/* "hull network" alone, or with --help: the commands below it. False when there is no such group.
+ */
+static bool print_group(const struct strv *words)
+{
+    bool alone = words->n == 1, asked = words->n == 2 && strcmp(words->v[1], "--help") == 0,
+         found = false;
+    FILE *to = asked ? stdout : stderr;
+    for (size_t i = 0; (alone || asked) && i < n_commands; i++) {
+        const char *all[] = {commands[i]->name, commands[i]->aliases};
+        for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+            struct str names = str_of(all[k]), name = str_cut(&names, '|'), sub = name;
+            if (!str_eq(str_cut(&sub, ' '), words->v[0]) || sub.n == 0)
+                continue;
+            if (!found)
+                (void)fprintf(to, "Usage:  hull %s COMMAND\n\nCommands:\n", words->v[0]);
+            (void)fprintf(to, "  %-11.*s %s\n", STR_ARG(sub), commands[i]->help);
+            found = true;
+        }
+    }
+    return found;
+}
+
 static int dispatch(struct globals *g, struct strv *words)
 {
     int n = 0;
     const struct command *cmd = command_find((int)words->n, words->v, &n);
     if (cmd != NULL)
         return run_command(&g->cli, cmd, (int)words->n - n, words->v + n);
+    if (print_group(words))
+        return 0;
     warn_line("hull: unknown command: hull %s\n\nRun 'hull --help' for more information",
               words->v[0]);
     return 1;
