@@ -28,6 +28,9 @@ int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, stru
  * As seccomp_build, but a program that was built before is read from <root>/@seccomp instead: with
  * Docker's profile libseccomp works longer than all the rest of a container's start. The profile
  * itself is kept with the program and compared. A cache that can't be used is no error.
+ *
+ * out  in memory that is shared with children (MAP_SHARED): one of them builds. Only for programs
+ *      with one thread.
  */
 int seccomp_build_cached(const char *root, const struct oci_seccomp *s, struct seccomp_program *out,
                          struct err *e);

@@ -9,6 +9,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -16,6 +17,7 @@
 #include "runtime/runtime.h"
 #include "runtime/seccomp.h"
 #include "sys/fd.h"
+#include "sys/ns.h"
 
 #define CACHE_DIR "@seccomp" /* '@' is in no container's id */
 #define FILES_MAX 64
@@ -108,6 +110,25 @@ static void save(int dir, const char *name, const struct buf *key, const struct 
         (void)unlinkat(dir, tmp, 0);
 }
 
+/* Build and save in a child, so that the memory libseccomp takes for its trees (more than all else
+ * of ours) is gone with it. False: see for yourself why not. out is shared with the child. */
+static bool build_aside(int dir, const char *name, const struct buf *key,
+                        const struct oci_seccomp *s, struct seccomp_program *out)
+{
+    int status = -1;
+    pid_t pid = ns_clone(0, -1, NULL);
+    if (pid == 0) {
+        struct err e = {0};
+        if (seccomp_build(s, out, &e) < 0)
+            _exit(1);
+        save(dir, name, key, out);
+        _exit(0);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return pid > 0 && status == 0;
+}
+
 int seccomp_build_cached(const char *root, const struct oci_seccomp *s, struct seccomp_program *out,
                          struct err *e)
 {
@@ -118,7 +139,7 @@ int seccomp_build_cached(const char *root, const struct oci_seccomp *s, struct s
     if (dir < 0 || key.over)
         return seccomp_build(s, out, e);
     (void)snprintf(name, sizeof(name), "%016llx", (unsigned long long)hash_of(&key));
-    if (load(dir, name, &key, out))
+    if (load(dir, name, &key, out) || build_aside(dir, name, &key, s, out))
         return 0;
     TRY(seccomp_build(s, out, e));
     save(dir, name, &key, out);
