@@ -42,6 +42,7 @@ wait_until() {
         limit=$2
         shift 2
     fi
+    [ -z "${HULL_IN_VM:-}" ] || limit=$((limit * 3)) # emulated
     deadline=$((SECONDS + limit))
     until said=$("$@" 2>&1); do
         [ $SECONDS -lt $deadline ] || fail "not within $limit s: $*"$'\n'"$said" || return 1
