@@ -29,7 +29,7 @@ static int fill(struct err *e, enum err_kind kind, int sys, const char *fmt, va_
     return -1;
 }
 
-int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+int(err_set)(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -38,7 +38,7 @@ int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
     return -1;
 }
 
-int err_sys(struct err *e, const char *fmt, ...)
+int(err_sys)(struct err *e, const char *fmt, ...)
 {
     int saved = errno;
     va_list ap;
@@ -49,7 +49,7 @@ int err_sys(struct err *e, const char *fmt, ...)
     return -1;
 }
 
-int err_neg(struct err *e, int neg_errno, const char *fmt, ...)
+int(err_neg)(struct err *e, int neg_errno, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -58,7 +58,7 @@ int err_neg(struct err *e, int neg_errno, const char *fmt, ...)
     return -1;
 }
 
-int err_wrap(struct err *e, const char *fmt, ...)
+int(err_wrap)(struct err *e, const char *fmt, ...)
 {
     char front[sizeof(e->msg)];
     va_list ap;

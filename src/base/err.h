@@ -58,19 +58,31 @@ struct err {
     } while (0)
 
 /** Fill e. A text that is too long is cut at its end. Returns -1. */
-int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int(err_set)(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /** Fill e from errno: "<text>: <strerror>", kind INTERNAL. Returns -1. */
-int err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int(err_sys)(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /** As err_sys, from a negative errno as thin sys/ wrappers return it. Returns -1. */
-int err_neg(struct err *e, int neg_errno, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int(err_neg)(struct err *e, int neg_errno, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /**
  * Put "<text>: " before the message; kind and sys stay. When both do not fit, the text in front is
  * what gets cut, never the cause. Returns -1.
  */
-int err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int(err_wrap)(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The compiler must see that these give -1, or it takes every result behind TRY for uninitialized.
+ */
+static inline int err_failed(int always_minus_one)
+{
+    (void)always_minus_one;
+    return -1;
+}
+#define err_set(...) err_failed((err_set)(__VA_ARGS__))
+#define err_sys(...) err_failed((err_sys)(__VA_ARGS__))
+#define err_neg(...) err_failed((err_neg)(__VA_ARGS__))
+#define err_wrap(...) err_failed((err_wrap)(__VA_ARGS__))
 
 /** Forget the error. */
 void err_clear(struct err *e);
