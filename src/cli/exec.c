@@ -39,11 +39,27 @@ static void on_signal(int signo, void *arg)
     resize(arg);
 }
 
+/* What the terminal is born with: the resize after the start comes too late for a quick program. */
+static struct i64v console_size(struct cli *cli, const struct exec_opts *o)
+{
+    struct i64v size = {0};
+    unsigned rows, cols;
+    if (!o->tty)
+        return size;
+    term_size(1, &rows, &cols);
+    if (rows != 0 && cols != 0) {
+        vec_push_in(cli->arena, &size, (int64_t)rows);
+        vec_push_in(cli->arena, &size, (int64_t)cols);
+    }
+    return size;
+}
+
 static int create(struct call *c, const struct exec_opts *o, const char **out_id, struct err *e)
 {
     struct exec_create doc = {.user = o->user,
                               .privileged = o->privileged,
                               .tty = o->tty,
+                              .console_size = console_size(c->cli, o),
                               .attach_stdin = !o->detach && o->interactive,
                               .attach_stdout = !o->detach,
                               .attach_stderr = !o->detach,
@@ -63,7 +79,7 @@ static int run_attached(struct call *c, const struct exec_opts *o, struct exec *
 {
     struct session s = {
         .tty = o->tty, .in = o->interactive, .out = true, .err = true, .signal_fd = -1};
-    struct exec_start doc = {.tty = o->tty};
+    struct exec_start doc = {.tty = o->tty, .console_size = console_size(c->cli, o)};
     enum session_end end;
     const char *keys =
         o->detach_keys != NULL ? o->detach_keys : cli_config_str(c->cli, "detachKeys");

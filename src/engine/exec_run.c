@@ -172,7 +172,7 @@ static int start_process(struct exec *x, const struct exec_start_opts *o, struct
     pthread_mutex_unlock(&x->lock);
     if (s->path[0] != NULL) {
         s->fd[0] = open(s->path[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-        if (s->fd[0] < 0 && errno != ENXIO) /* ENXIO: it has ended already */
+        if (s->fd[0] < 0 && errno != ENXIO && errno != ENOENT) /* it has ended already */
             return err_sys(e, "open %s", s->path[0]);
     }
     return 0;

@@ -135,3 +135,13 @@ is_state() { # NAME STATUS CODE
     grep -qx etc/passwd "$T/names"
     docker rm -f one
 }
+
+@test "exec -i of a program that ends at once keeps its status and output" {
+    docker run -d --name busy --network none busybox sleep 1000
+    local i
+    for i in {1..8}; do # its FIFOs may be gone before the daemon writes to them
+        run -3 docker exec -i busy sh -c 'echo out; exit 3' </dev/null
+        expect_output out
+    done
+    docker rm -f busy
+}

@@ -11,9 +11,13 @@ setup() {
     need_root
     test_begin
     net_begin
+    ctr_namespace=t${T##*.} # shims and runtimes keep things by namespace outside of our folders
 }
 teardown() {
-    test_end
+    local status=0
+    test_end || status=1
+    runtime_folders_gone "$ctr_namespace" || status=1
+    return $status
 }
 
 # have_image CTR: the image hull/pages:1 of a registry in the containerd that the command CTR talks to; sets image
@@ -39,7 +43,7 @@ have_image() {
     expect_match 'web +[0-9]+ +RUNNING'
     run -4 our_ctr tasks exec --exec-id e1 web sh -c 'exit 4'
     our_ctr tasks kill -s KILL web
-    wait_until sh -c "$(declare -f our_ctr in_net debian_ctr deb_file deb_extract); T=$T test_netns=$test_netns cache_dir=$cache_dir
+    wait_until sh -c "$(declare -f our_ctr in_net debian_ctr deb_file deb_extract); T=$T test_netns=$test_netns cache_dir=$cache_dir ctr_namespace=$ctr_namespace
         our_ctr tasks ls | grep -q 'web.*STOPPED'"
     our_ctr tasks rm web || [ $? = 137 ] # ctr passes the task's exit status on
     our_ctr containers rm web

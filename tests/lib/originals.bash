@@ -3,6 +3,7 @@
 #
 #   debian_containerd_start      sets ctr_address; `ctr ARG...` talks to it; our programs are on its PATH
 #   debian_containerd_stop
+#   runtime_folders_gone NAMESPACE    after a test: nothing of its containers is left where runtimes and shims keep their state
 
 # original PACKAGE PROGRAM...: Debian's own, on the test's PATH; a program of that name of ours is not in the way
 original() {
@@ -40,4 +41,13 @@ debian_containerd_stop() {
 
 ctr() {
     in_net "$T/bin/ctr" --address "$ctr_address" --namespace "${ctr_namespace:-default}" "$@"
+}
+
+# The folder of the namespace itself stays behind even with runc: it goes here, but only when it is empty.
+runtime_folders_gone() {
+    local dir status=0
+    for dir in /run/hull-runc /run/containerd/runc; do
+        [ ! -e "$dir/$1" ] || wait_until -t 5 rmdir "$dir/$1" || status=1
+    done
+    return $status
 }
