@@ -132,9 +132,9 @@ short attach_events(const struct attach *a)
 static int frame_at(const struct attach *a, size_t at, struct attach_frame *out, struct err *e)
 {
     size_t n = 0, have = a->in.n - at;
-    const char *p = a->in.p + at;
     if (have < ATTACH_HEAD)
         return 0;
+    const char *p = a->in.p + at;
     if (!attach_head_read((const unsigned char *)p, &out->type, &n))
         return err_set(e, ERR_INVALID, "attach: not a frame");
     if (have < ATTACH_HEAD + n)
