@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/table.h"
@@ -108,42 +109,6 @@ static void registry_of(const char *image, char *out, size_t size)
         (void)snprintf(out, size, "%.*s", STR_ARG(first));
 }
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-static void base64url(const char *p, size_t n, struct buf *out)
-{
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)(unsigned char)p[i] << 16;
-        if (i + 1 < n)
-            v |= (uint32_t)(unsigned char)p[i + 1] << 8;
-        if (i + 2 < n)
-            v |= (unsigned char)p[i + 2];
-        buf_addc(out, alphabet[v >> 18]);
-        buf_addc(out, alphabet[(v >> 12) & 63]);
-        buf_addc(out, i + 1 < n ? alphabet[(v >> 6) & 63] : '=');
-        buf_addc(out, i + 2 < n ? alphabet[v & 63] : '=');
-    }
-}
-
-bool base64_decode(const char *s, struct buf *out)
-{
-    uint32_t v = 0;
-    unsigned bits = 0;
-    for (; *s != '\0' && *s != '='; s++) {
-        char c = *s == '+' ? '-' : *s == '/' ? '_' : *s;
-        const char *at = strchr(alphabet, c);
-        if (at == NULL)
-            return false;
-        v = (v << 6) | (uint32_t)(at - alphabet);
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            buf_addc(out, (char)(v >> bits));
-        }
-    }
-    return true;
-}
-
 static const char *str_of_key(struct json_object *o, const char *key)
 {
     struct json_object *v;
@@ -174,7 +139,7 @@ int cli_registry_auth(struct cli *c, const char *image, const char **out, struct
     }
     auto_buf struct buf json = BUF_MAX(65536), text = BUF_MAX(131072);
     json_write(&auth_config_json, &auth, &json);
-    base64url(json.p, json.n, &text);
+    base64_encode_url(json.p, json.n, &text);
     *out = arena_strdup(c->arena, buf_cstr(&text));
     return 0;
 }

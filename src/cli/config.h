@@ -11,8 +11,4 @@ struct json_object *config_load(const char *dir);
  * name. */
 int context_load(struct cli *c, struct err *e);
 
-/** Add what base64 text (standard or URL alphabet, padding optional) stands for; false when it is
- * none. */
-bool base64_decode(const char *s, struct buf *out);
-
 #endif

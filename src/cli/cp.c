@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/base64.h"
 #include "base/str.h"
 #include "cli/command.h"
-#include "cli/config.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "sys/fd.h"

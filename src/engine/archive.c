@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/log.h"
 #include "engine/core.h"
 #include "engine/rootfs.h"
@@ -161,24 +162,6 @@ static int no_such_file(struct container *c, const char *path, struct err *e)
                : -1;
 }
 
-static void base64(const char *p, size_t n, struct buf *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < n; i += 3) {
-        unsigned v = (unsigned)(unsigned char)p[i] << 16;
-
-        if (i + 1 < n)
-            v |= (unsigned)(unsigned char)p[i + 1] << 8;
-        if (i + 2 < n)
-            v |= (unsigned char)p[i + 2];
-        buf_addc(out, digits[v >> 18]);
-        buf_addc(out, digits[v >> 12 & 63]);
-        buf_addc(out, i + 1 < n ? digits[v >> 6 & 63] : '=');
-        buf_addc(out, i + 2 < n ? digits[v & 63] : '=');
-    }
-}
-
 static int stat_in(struct container *c, int root, const char *path, struct buf *out, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
@@ -190,7 +173,7 @@ static int stat_in(struct container *c, int root, const char *path, struct buf *
         .program = unpack_program(c, a), .doc = doc.p, .doc_len = doc.n, .fds = &root, .n_fds = 1};
     if (job_run(&o, &result, e) < 0)
         return no_such_file(c, path, e);
-    base64(buf_cstr(&result), result.n, out);
+    base64_encode(buf_cstr(&result), result.n, out);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "base/base64.h"
 #include "client/transfer.h"
 #include "engine/image_store.h"
 #include "engine/images.h"
@@ -151,34 +152,6 @@ static int finish_layers(struct report *r, struct err *e)
 }
 
 /* ---- credentials ---- */
-
-static int base64_value(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *p = c != '\0' ? strchr(digits, c == '-' ? '+' : c == '_' ? '/' : c) : NULL;
-
-    return p != NULL ? (int)(p - digits) : -1;
-}
-
-/* base64 or base64url; false when it is neither. */
-static bool base64_decode(const char *s, struct buf *out)
-{
-    unsigned acc = 0, bits = 0;
-
-    for (; *s != '\0' && *s != '='; s++) {
-        int v = base64_value(*s);
-
-        if (v < 0)
-            return false;
-        acc = (acc << 6) | (unsigned)v;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            buf_addc(out, (char)(acc >> bits));
-        }
-    }
-    return !out->over;
-}
 
 static const char *given(const char *s)
 {

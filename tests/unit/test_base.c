@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -70,6 +71,33 @@ static void buffers_have_a_maximum(void **state)
     auto_free char *s = buf_take(&b);
     assert_string_equal(s, "world");
     assert_false(b.over);
+}
+
+static void base64_goes_both_ways(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *plain, *standard, *url;
+    } cases[] = {{"", "", ""},
+                 {"f", "Zg==", "Zg=="},
+                 {"fo", "Zm8=", "Zm8="},
+                 {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
+                 {"\xfb\xff\xfe", "+//+", "-__-"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_buf struct buf a = BUF_MAX(20), b = BUF_MAX(20), c = BUF_MAX(20), d = BUF_MAX(20);
+        base64_encode(cases[i].plain, strlen(cases[i].plain), &a);
+        base64_encode_url(cases[i].plain, strlen(cases[i].plain), &b);
+        assert_string_equal(buf_cstr(&a), cases[i].standard);
+        assert_string_equal(buf_cstr(&b), cases[i].url);
+        assert_true(base64_decode(cases[i].standard, &c) && base64_decode(cases[i].url, &d));
+        assert_string_equal(buf_cstr(&c), cases[i].plain);
+        assert_string_equal(buf_cstr(&d), cases[i].plain);
+    }
+    auto_buf struct buf bare = BUF_MAX(20), bad = BUF_MAX(20), small = BUF_MAX(3);
+    assert_true(base64_decode("Zm8", &bare));
+    assert_string_equal(buf_cstr(&bare), "fo");
+    assert_false(base64_decode("Zm 8", &bad));
+    assert_false(base64_decode("Zm9vYmFy", &small));
 }
 
 static void strings_cut_and_parse(void **state)
@@ -242,6 +270,7 @@ int main(void)
         cmocka_unit_test(errors_wrap_and_keep_the_cause),
         cmocka_unit_test(arenas_give_zeroed_aligned_memory),
         cmocka_unit_test(buffers_have_a_maximum),
+        cmocka_unit_test(base64_goes_both_ways),
         cmocka_unit_test(strings_cut_and_parse),
         cmocka_unit_test(arrays_grow_and_shrink),
         cmocka_unit_test(maps_keep_order_through_removals),
