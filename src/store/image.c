@@ -170,13 +170,26 @@ int image_put(struct store *s, const struct scope *sc, const struct image_record
               struct err *e)
 {
     auto_arena struct arena *a = arena_new();
-    struct image_record out;
-    if (image_update(s, sc, rec, NULL, a, &out, e) == 0)
-        return 0;
-    if (e->kind != ERR_NOT_FOUND)
-        return -1;
-    err_clear(e);
-    return image_create(s, sc, rec, a, &out, e);
+    struct image_record old, r = *rec;
+    bool is_new;
+    TRY(check(sc, rec, e));
+    {
+        auto_tx struct tx t = {0};
+        TRY(tx_begin(&t, &s->db, TX_DURABLE, e));
+        is_new = load(&t, sc->ns, rec->name, a, &old, e) < 0;
+        if (is_new && e->kind != ERR_NOT_FOUND)
+            return -1;
+        err_clear(e);
+        TRY(ns_touch(&t, sc->ns, e));
+        r.updated_ns = time_now_ns();
+        r.created_ns = is_new ? r.updated_ns : old.created_ns;
+        TRY(write_row(&t, sc->ns, &r, a, "REPLACE", e));
+        TRY(tx_commit(&t, e));
+    }
+    emit(s, sc, is_new ? "/images/create" : "/images/update", &r);
+    if (!is_new)
+        store_gc_soon(s);
+    return 0;
 }
 
 int image_delete(struct store *s, const struct scope *sc, const char *name,

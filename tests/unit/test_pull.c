@@ -449,8 +449,9 @@ static void test_two_at_once(void **state)
         b[i] = (struct both){.f = f};
         assert_int_equal(pthread_create(&t[i], NULL, pull_in_thread, &b[i]), 0);
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         pthread_join(t[i], NULL);
+    for (int i = 0; i < 4; i++) {
         if (b[i].r < 0)
             fail_msg("pull %d: %s", i, b[i].e.msg);
     }
