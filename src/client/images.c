@@ -59,6 +59,7 @@ int ctd_image_list(struct ctd *c, const char *filter, struct arena *a, struct ct
 
 int ctd_image_put(struct ctd *c, const struct ctd_image *img, struct err *e)
 {
+    enum { TRIES = 5 };
     auto_arena struct arena *a = arena_new();
     Types__Descriptor target = TYPES__DESCRIPTOR__INIT;
     Images__Image doc = IMAGES__IMAGE__INIT;
@@ -76,13 +77,21 @@ int ctd_image_put(struct ctd *c, const struct ctd_image *img, struct err *e)
         pb_map_add(&images__image__labels_entry__descriptor, &doc.n_labels, &doc.labels, l->key,
                    l->val, a);
     update.image = create.image = &doc;
-    if (ctd_call(c, IMAGES "Update", &update.base, NULL, &images__update_image_response__descriptor,
-                 a, &updated, e) == 0)
-        return 0;
-    if (e->kind != ERR_NOT_FOUND)
-        return -1;
-    return ctd_call(c, IMAGES "Create", &create.base, NULL,
-                    &images__create_image_response__descriptor, a, &created, e);
+    for (int try = 0; try < TRIES; try++) { /* another client may take or free the name meanwhile */
+        err_clear(e);
+        if (ctd_call(c, IMAGES "Update", &update.base, NULL,
+                     &images__update_image_response__descriptor, a, &updated, e) == 0)
+            return 0;
+        if (e->kind != ERR_NOT_FOUND)
+            return -1;
+        err_clear(e);
+        if (ctd_call(c, IMAGES "Create", &create.base, NULL,
+                     &images__create_image_response__descriptor, a, &created, e) == 0)
+            return 0;
+        if (e->kind != ERR_EXISTS)
+            return -1;
+    }
+    return -1;
 }
 
 int ctd_image_delete(struct ctd *c, const char *name, bool sync, struct err *e)
