@@ -50,7 +50,7 @@ expect_file() { # FILE TEXT
     run -137 hull run --name big --memory 16m busybox tail -c 100000000 /dev/zero
     run -0 hull inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' big
     expect_output 'true 137'
-    api GET "/events?since=0&until=$(date +%s)&filters=%7B%22event%22%3A%5B%22oom%22%5D%7D"
+    api GET "/events?since=0&until=$(date +%s.%N)&filters=%7B%22event%22%3A%5B%22oom%22%5D%7D"
     [ "$(jq -r .Action <<<"$output")" = oom ]
     hull rm big
 }

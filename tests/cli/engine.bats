@@ -74,7 +74,7 @@ is_state() { # NAME STATUS CODE
     [ "$(docker inspect -f '{{.RestartCount}}' twice)" = 2 ]
     [ "$(docker logs twice | wc -l)" = 3 ]
     docker run -d --name always --restart always busybox sh -c 'exit 1'
-    wait_until sh -c '[ "$(docker inspect -f "{{.RestartCount}}" always)" -ge 2 ]'
+    wait_until says '^([2-9]|..+)$' docker inspect -f '{{.RestartCount}}' always
     docker stop always
     is_state always exited 1
     docker rm twice always
@@ -121,7 +121,7 @@ is_state() { # NAME STATUS CODE
     hulld_start
     is_state ends exited 17
     [ "$(docker inspect -f '{{.State.Status}}' stays)" = running ]
-    wait_until sh -c '! docker inspect goes >/dev/null 2>&1'
+    wait_until fails docker inspect goes
     docker rm -f ends stays
 }
 

@@ -79,7 +79,7 @@ exited() { [ "$(in_net hull inspect -f '{{.State.Status}} {{.State.ExitCode}}' "
         [ "$(in_net hull logs "short$n")" = "out $n" ]
     done
     # those with --rm are gone, whoever was dead at that moment
-    wait_until sh -c "! nsenter --net=/run/netns/$test_netns '$T/bin/hull' ps -a --format '{{.Names}}' | grep '^rm'"
+    wait_until fails says '^rm' in_net hull ps -a --format '{{.Names}}'
     in_net hull kill -s TERM writer
     wait_until exited writer 42
     in_net hull logs writer >"$T/lines"

@@ -68,10 +68,9 @@ serve() {
 @test "ttrpc with containerd-shim-runc-v2: calls, a call that waits, events" {
     original containerd containerd-shim-runc-v2
     original runc runc
-    need_tool busybox
     local bundle=$T/b ttrpc=$T/events
     mkdir -p "$bundle/rootfs/bin" "$bundle/rootfs/proc"
-    cp "$(command -v busybox)" "$bundle/rootfs/bin/sleep"
+    cp "$(busybox_file)" "$bundle/rootfs/bin/sleep"
     (cd "$bundle" && "$T/bin/runc" spec)
     jq '.process.terminal = false | .process.args = ["sleep", "1000"] | .process.rlimits = []' \
         "$bundle/config.json" >"$bundle/new" && mv "$bundle/new" "$bundle/config.json"

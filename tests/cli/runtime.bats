@@ -7,7 +7,7 @@ load ../lib/originals
 setup() {
     need_root
     need hull-runc
-    need_tool jq busybox
+    need_tool jq
     test_begin
     bundle_new b
 }
@@ -26,8 +26,8 @@ bundle_new() {
     local dir=$T/$1 bin=$BATS_FILE_TMPDIR/bin
     if [ ! -d "$bin" ]; then # once a file: hundreds of links, and starting programs is slow in the VM
         mkdir "$bin"
-        cp "$(command -v busybox)" "$bin/busybox"
-        (cd "$bin" && busybox --list | grep -vx busybox | busybox xargs -n 1 busybox ln -s busybox)
+        cp "$(busybox_file)" "$bin/busybox"
+        (cd "$bin" && ./busybox --list | grep -vx busybox | ./busybox xargs -n 1 ./busybox ln -s busybox)
     fi
     mkdir -p "$dir/rootfs/etc" "$dir/rootfs/tmp" "$dir/rootfs/home/u"
     cp -a "$bin" "$dir/rootfs/bin"

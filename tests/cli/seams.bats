@@ -43,8 +43,7 @@ have_image() {
     expect_match 'web +[0-9]+ +RUNNING'
     run -4 our_ctr tasks exec --exec-id e1 web sh -c 'exit 4'
     our_ctr tasks kill -s KILL web
-    wait_until sh -c "$(declare -f our_ctr in_net debian_ctr deb_file deb_extract); T=$T test_netns=$test_netns cache_dir=$cache_dir ctr_namespace=$ctr_namespace
-        our_ctr tasks ls | grep -q 'web.*STOPPED'"
+    wait_until says 'web.*STOPPED' our_ctr tasks ls
     our_ctr tasks rm web || [ $? = 137 ] # ctr passes the task's exit status on
     our_ctr containers rm web
     run -0 our_ctr snapshots ls

@@ -52,7 +52,7 @@ teardown() {
 @test "a detached container: exec, logs, stop, start, rm" {
     engine_load busybox
     hull run -d --name web busybox sh -c 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done'
-    wait_until sh -c 'hull logs web | grep -qx up'
+    wait_until says '^up$' hull logs web
     run -0 hull exec web hostname
     run -5 hull exec web sh -c 'exit 5'
     run -0 hull stop web

@@ -50,6 +50,14 @@ wait_until() {
     done
 }
 
+# What wait_until often waits for. (`wait_until sh -c` would see neither our functions nor, in it, Docker's client.)
+says() { # REGEX COMMAND...: some line of the command's output matches
+    local regex=$1
+    shift
+    "$@" | grep -qE -- "$regex"
+}
+fails() { ! "$@"; }
+
 # --- programs --------------------------------------------------------------------------------------------------------
 
 # program NAME: the path of one of our programs; 1 when it is not built.

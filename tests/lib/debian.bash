@@ -73,6 +73,9 @@ deb_extract() {
     printf '%s\n' "$dir"
 }
 
+# busybox_file: a static busybox, this machine's or out of Debian's package.
+busybox_file() { command -v busybox || deb_file busybox-static bin/busybox; }
+
 # deb_file PACKAGE PATH: one file of a package: the installed one, else the extracted one.
 deb_file() {
     local package=$1 path=$2 dir
