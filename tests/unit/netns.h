@@ -13,17 +13,17 @@
  * loopback up. */
 static inline bool in_own_netns(void)
 {
-    struct err e;
-    struct nl *nl;
+    struct err err;
+    struct nl *host;
     bool ok;
 
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return false;
-    if (nl_open(&nl, &e) < 0)
+    if (nl_open(&host, &err) < 0)
         return false;
-    ok = nl_link_up(nl, 1, &e) == 0;
-    nl_close(nl);
+    ok = nl_link_up(host, 1, &err) == 0;
+    nl_close(host);
     return ok;
 }
 
