@@ -10,6 +10,19 @@ static const int http_statuses[] = {[ERR_NONE] = 500,
 #undef X
 };
 
+/* The kernel's errors in the words that Docker and runc print: libc's, begun in lower case. */
+static void add_system(char *to, size_t size, int sys, const char *sep)
+{
+    const char *text = strerrordesc_np(sys);
+    if (text == NULL)
+        (void)snprintf(to, size, "%serror %d", sep, sys);
+    else
+        (void)snprintf(to, size, "%s%c%s", sep,
+                       text[1] >= 'a' && text[0] >= 'A' && text[0] <= 'Z' ? text[0] + 'a' - 'A'
+                                                                          : text[0],
+                       text + 1);
+}
+
 PRINTF_LIKE(4, 0)
 static int fill(struct err *e, enum err_kind kind, int sys, const char *fmt, va_list ap)
 {
@@ -18,14 +31,8 @@ static int fill(struct err *e, enum err_kind kind, int sys, const char *fmt, va_
     int n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
     if (n < 0)
         e->msg[0] = '\0';
-    if (sys != 0 && n >= 0 && (size_t)n < sizeof(e->msg)) {
-        const char *text = strerrordesc_np(sys);
-        size_t left = sizeof(e->msg) - (size_t)n;
-        if (text != NULL)
-            (void)snprintf(e->msg + n, left, "%s%s", n > 0 ? ": " : "", text);
-        else
-            (void)snprintf(e->msg + n, left, "%serror %d", n > 0 ? ": " : "", sys);
-    }
+    if (sys != 0 && n >= 0 && (size_t)n < sizeof(e->msg))
+        add_system(e->msg + n, sizeof(e->msg) - (size_t)n, sys, n > 0 ? ": " : "");
     return -1;
 }
 

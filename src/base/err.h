@@ -60,7 +60,8 @@ struct err {
 /** Fill e. A text that is too long is cut at its end. Returns -1. */
 int(err_set)(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/** Fill e from errno: "<text>: <strerror>", kind INTERNAL. Returns -1. */
+/** Fill e from errno: "<text>: <strerror>", its first letter small as in Go, kind INTERNAL. Returns
+ * -1. */
 int(err_sys)(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /** As err_sys, from a negative errno as thin sys/ wrappers return it. Returns -1. */

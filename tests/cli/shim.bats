@@ -186,7 +186,7 @@ common_tour() {
 
 @test "a log that cannot be written is refused, and nothing stays" {
     run run_in r -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=$T/none/x.log" -- true
-    expect_match 'open log file .*No such file or directory'
+    expect_match 'open log file .*no such file or directory'
     run run_in s -d --log-uri "binary://$T/bin/hull-logger?driver=syslog&path=$T/x.log" -- true
     expect_match 'logging program ended before it was ready'
     run run_in u -d --log-uri "binary://$T/bin/hull-logger?driver=json-file&path=relative" -- true
@@ -248,7 +248,7 @@ common_tour() {
     wait_until gone "$pid"
     [ "$(jq -r '.stream + " " + .log' "$log" | grep . | sort | xargs)" = 'stderr after the end stdout typed' ]
     run -1 "$T/bin/hull-logger" --detach --fifo-stdout "$T/none" "binary://$T/bin/hull-logger?driver=none"
-    expect_match 'hull-logger: open FIFO .*No such file'
+    expect_match 'hull-logger: open FIFO .*no such file'
 }
 
 @test "a shim that is killed: containerd has it cleaned up" {

@@ -19,16 +19,16 @@ static void errors_wrap_and_keep_the_cause(void **state)
     struct err e = {0};
     errno = ENOSPC;
     assert_int_equal(err_sys(&e, "mount %s on %s", "overlay", "/"), -1);
-    assert_string_equal(e.msg, "mount overlay on /: No space left on device");
+    assert_string_equal(e.msg, "mount overlay on /: no space left on device");
     assert_int_equal(e.sys, ENOSPC);
     err_wrap(&e, "start container %s", "web");
-    assert_string_equal(e.msg, "start container web: mount overlay on /: No space left on device");
+    assert_string_equal(e.msg, "start container web: mount overlay on /: no space left on device");
 
     char *filler = mem_alloc(4000);
     memset(filler, 'x', 3999);
     err_wrap(&e, "%s", filler);
     assert_int_equal(strlen(e.msg), sizeof(e.msg) - 1);
-    assert_non_null(strstr(e.msg, "mount overlay on /: No space left on device"));
+    assert_non_null(strstr(e.msg, "mount overlay on /: no space left on device"));
     err_set(&e, ERR_NOT_FOUND, "%s", filler);
     err_wrap(&e, "lost");
     assert_int_equal(e.msg[0], 'x');

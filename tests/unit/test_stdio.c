@@ -548,7 +548,7 @@ static void clients_see_all_streams(void **state)
     assert_non_null(strstr(text, "{\"log\":\"hello\",\"stream\":\"stdout\""));
     assert_non_null(strstr(text, "{\"log\":\"oops\\n\",\"stream\":\"stderr\""));
     assert_err(attach_open(sock_path, ATTACH_STDOUT, 5000, &a, NULL, &e), ERR_NOT_FOUND,
-               "No such file");
+               "no such file");
 }
 
 static void only_who_asked_may_type(void **state)

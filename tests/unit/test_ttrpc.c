@@ -524,7 +524,7 @@ static void many_threads_share_a_link(void **state)
     assert_int_equal(read(gone, &n, sizeof(n)), sizeof(n));
     assert_false(ttrpc_link_alive(l));
     assert_err(ttrpc_link_call(l, &r, -1, a, &resp, &e), ERR_UNAVAILABLE, "ttrpc: closed");
-    assert_err(ttrpc_link_open(hub, path, 100, &l, &e), ERR_UNAVAILABLE, "Connection refused");
+    assert_err(ttrpc_link_open(hub, path, 100, &l, &e), ERR_UNAVAILABLE, "connection refused");
 
     ttrpc_link_unref(l);
     ttrpc_hub_free(hub);
