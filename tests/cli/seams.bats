@@ -1,11 +1,12 @@
 #!/usr/bin/env bats
-# One test for each seam with Debian's containerd, ctr, shim and runc on the other side. The newest ones are in tests/peers.
+# One test for each seam with Debian's containerd, ctr, shim, runc, dockerd and podman on the other side. The newest ones are in tests/peers.
 
 load ../lib/common
 load ../lib/images
 load ../lib/registry
 load ../lib/originals
 load ../lib/hull
+load ../lib/callers
 
 setup() {
     need_root
@@ -68,13 +69,48 @@ have_image() {
     containerd_stop
 }
 
-@test "hull-runc under Debian's containerd" {
+@test "hull-runc under Debian's containerd: run, exec, limits, pause, metrics, kill, delete" {
     need hull-runc
     debian_containerd_start
     have_image ctr
-    run -9 ctr run --rm --runc-binary "$T/bin/hull-runc" --cgroup "/$(test_cgroup)/c" "$image" c sh -c 'cat index.html; exit 9'
+    local start=(--runc-binary "$T/bin/hull-runc" --cgroup "/$(test_cgroup)/c")
+    run -9 ctr run --rm "${start[@]}" "$image" c sh -c 'cat index.html; exit 9'
     expect_match 'served from a container'
+    run ! ctr run --rm "${start[@]}" "$image" c /no/such/program
+    expect_match 'no such file or directory'
+    ctr run -d "${start[@]}" --memory-limit 67108864 --cpus 0.5 "$image" web sleep 300
+    expect_limits c 67108864 50000
+    run -4 ctr tasks exec --exec-id e1 web sh -c 'exit 4'
+    ctr tasks pause web
+    run -0 ctr tasks ls
+    expect_match 'web +[0-9]+ +PAUSED'
+    ctr tasks resume web
+    run -0 ctr tasks ps web
+    expect_match '[0-9]+'
+    run -0 ctr tasks metrics web
+    expect_match 'memory.usage_in_bytes|memory.usage|memory '
+    ctr tasks kill -s KILL web
+    wait_until task_stopped web
+    ctr tasks rm web || [ $? = 137 ] # ctr passes the task's exit status on
+    ctr containers rm web
     debian_containerd_stop
+}
+task_stopped() { ctr tasks ls | grep -q "$1.*STOPPED"; }
+
+@test "hull-runc under Debian's dockerd: run, exec, limits, pause, update, stop, kill, delete" {
+    need hull-runc
+    debian_dockerd_start --add-runtime "hull=$T/bin/hull-runc" --default-runtime hull
+    debian_docker load -i "$(image_file busybox docker)"
+    as_users_do debian_docker ''
+    debian_dockerd_stop
+}
+
+@test "hull-runc under Debian's podman: run, exec, limits, pause, update, stop, kill, delete" {
+    need hull-runc
+    debian_podman_start --runtime "$T/bin/hull-runc"
+    podman load --signature-policy "$T/policy.json" -i "$(image_file busybox docker)"
+    as_users_do podman libpod-
+    debian_podman_stop
 }
 
 @test "our shim under Debian's containerd" {
