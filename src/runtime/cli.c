@@ -173,8 +173,7 @@ static void print_command_help(const struct cli_command *cmd, FILE *to)
                       cmd->flags[i].kind == CLI_BOOL ? "" : " value");
 }
 
-/* Relative paths are the caller's: made absolute before anything changes directory. */
-static const char *absolute(struct cli *c, const char *path)
+const char *cli_absolute(struct cli *c, const char *path)
 {
     char cwd[4096];
     if (path == NULL || path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
@@ -202,7 +201,7 @@ static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
     const char *root = cli_text(v, "root");
     if (root == NULL && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL)
         root = arena_printf(c->a, "%s/hull-runc", getenv("XDG_RUNTIME_DIR"));
-    c->root = absolute(c, root != NULL && *root != '\0' ? root : HULLRUN_DEFAULT_ROOT);
+    c->root = cli_absolute(c, root != NULL && *root != '\0' ? root : HULLRUN_DEFAULT_ROOT);
     if (strcmp(c->root, "/") == 0)
         return err_set(e, ERR_INVALID, "the root directory / cannot hold container state");
     if (c->systemd_cgroup)

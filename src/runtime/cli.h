@@ -53,6 +53,9 @@ bool cli_bool(const struct cli_values *v, const char *name);
 const char *cli_text(const struct cli_values *v, const char *name);
 const struct strv *cli_list(const struct cli_values *v, const char *name);
 
+/** A path of the caller's, made absolute before anything changes directory; NULL stays NULL. */
+const char *cli_absolute(struct cli *c, const char *path);
+
 /** Log a line where --log says; level "error", "warning", "debug". */
 void cli_log(struct cli *c, const char *level, const char *msg);
 

@@ -5,43 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "runtime/cli.h"
+#include "runtime/io.h"
 #include "runtime/record.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 
-static void warn(void *arg, const char *msg)
+static void log_line(void *arg, enum hullrun_level level, const char *msg)
 {
-    cli_log(arg, "warning", msg);
+    cli_log(arg, level == HULLRUN_DEBUG ? "debug" : "warning", msg);
 }
 
-static const char *absolute(struct cli *c, const char *path)
+static struct hullrun_log log_of(struct cli *c)
 {
-    char cwd[PATH_MAX];
-    if (path == NULL || path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
-        return path;
-    return arena_printf(c->a, "%s/%s", cwd, path);
-}
-
-/* A socket's path may be longer than sun_path holds: connect through a descriptor of its folder. */
-static int connect_console(const char *path, struct err *e)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    auto_fd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    auto_fd int target = open(path, O_PATH | O_CLOEXEC);
-    if (sock < 0 || target < 0)
-        return err_sys(e, "console socket %s", path);
-    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d", target);
-    if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(e, "dial unix %s: connect", path);
-    return take_fd(&sock);
+    return (struct hullrun_log){.line = log_line, .arg = c, .debug = c->debug};
 }
 
 static int number(const char *text, const char *what, uint64_t max, uint64_t *out, struct err *e)
@@ -51,12 +33,18 @@ static int number(const char *text, const char *what, uint64_t max, uint64_t *ou
     return 0;
 }
 
+static const char *path_flag(const struct cli_values *v, const char *name)
+{
+    const char *path = cli_text(v, name);
+    return path != NULL && *path != '\0' ? path : NULL;
+}
+
 /* What the flags say about descriptors; detached is false for a foreground run or exec. */
 static int read_io(const struct cli_values *v, bool detached, bool terminal, struct hullrun_io *io,
                    struct err *e)
 {
     uint64_t preserve = 0;
-    const char *path = cli_text(v, "console-socket"), *listen = getenv("LISTEN_FDS"),
+    const char *path = path_flag(v, "console-socket"), *listen = getenv("LISTEN_FDS"),
                *pid = getenv("LISTEN_PID");
     *io = (struct hullrun_io){.fd = {0, 1, 2}, .console_sock = -1};
     TRY(number(cli_text(v, "preserve-fds"), "preserve-fds", 1024, &preserve, e));
@@ -65,13 +53,13 @@ static int read_io(const struct cli_values *v, bool detached, bool terminal, str
     if (listen != NULL && pid != NULL && str_to_u64(str_of(listen), 1, 1024, &n) &&
         str_to_u64(str_of(pid), 1, INT_MAX, &own) && (pid_t)own == getpid())
         io->preserve_fds += n;
-    bool socket_given = path != NULL && *path != '\0';
-    if (socket_given && !(detached && terminal))
+    if (path != NULL && !(detached && terminal))
         return err_set(e, ERR_INVALID,
                        "cannot use console socket if runc will not detach or allocate tty");
-    if (socket_given && (io->console_sock = connect_console(path, e)) < 0)
+    io->want_console = io->plain_output = terminal && !detached;
+    io->pidfd_socket = path_flag(v, "pidfd-socket");
+    if (path != NULL && (io->console_sock = io_dial(path, e)) < 0)
         return -1;
-    io->want_console = terminal && !detached;
     return 0;
 }
 
@@ -96,12 +84,11 @@ static int make(struct cli *c, struct cli_values *v, const char *id, bool run, b
         .id = id,
         .bundle = bundle != NULL && *bundle != '\0' ? bundle : ".",
         .config = config,
-        .pid_file = absolute(c, cli_text(v, "pid-file")),
+        .pid_file = cli_absolute(c, cli_text(v, "pid-file")),
         .no_pivot = cli_bool(v, "no-pivot"),
         .no_new_keyring = cli_bool(v, "no-new-keyring"),
         .run = run,
-        .warn = warn,
-        .warn_arg = c,
+        .log = log_of(c),
     };
     bool terminal = false;
     if (access(o.bundle, F_OK) < 0 && errno == ENOENT)
@@ -110,8 +97,6 @@ static int make(struct cli *c, struct cli_values *v, const char *id, bool run, b
     if (run || cli_text(v, "console-socket") != NULL)
         TRY(wants_terminal(o.bundle, config, c->a, &terminal, e));
     TRY(read_io(v, detached, terminal, &o.io, e));
-    if (cli_text(v, "pidfd-socket") != NULL)
-        return err_set(e, ERR_UNIMPLEMENTED, "--pidfd-socket is not supported by hull-runc");
     int rc = hullrun_create(&o, out, e);
     fd_close(o.io.console_sock);
     return rc;
@@ -249,18 +234,15 @@ static int exec_status(struct cli *c, struct cli_values *v, char **args, int n, 
         .root = c->root,
         .id = args[0],
         .process = &p,
-        .pid_file = absolute(c, cli_text(v, "pid-file")),
+        .pid_file = cli_absolute(c, cli_text(v, "pid-file")),
         .cgroup = cli_text(v, "cgroup"),
         .ignore_paused = cli_bool(v, "ignore-paused"),
-        .warn = warn,
-        .warn_arg = c,
+        .log = log_of(c),
     };
     if (file != NULL && *file != '\0')
         TRY(read_process_file(file, c->a, &p, e));
     else
         TRY(process_of_flags(c, v, args, n, &p, e));
-    if (cli_text(v, "pidfd-socket") != NULL)
-        return err_set(e, ERR_UNIMPLEMENTED, "--pidfd-socket is not supported by hull-runc");
     TRY(read_io(v, detached, p.terminal, &o.io, e));
     int rc = hullrun_exec(&o, &r, e);
     fd_close(o.io.console_sock);

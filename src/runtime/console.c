@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "sys/fd.h"
@@ -47,7 +48,17 @@ static int bind_console(int slave, struct err *e)
     return rc < 0 ? err_neg(e, rc, "mount /dev/console") : 0;
 }
 
-int console_setup(const struct oci_console_size *size, int sock, bool bind_dev, struct err *e)
+/* Before the process can write anything. */
+static int make_plain(int master, struct err *e)
+{
+    struct termios t;
+    if (tcgetattr(master, &t) < 0)
+        return err_sys(e, "read the terminal's settings");
+    t.c_oflag &= ~(tcflag_t)ONLCR;
+    return tcsetattr(master, TCSANOW, &t) < 0 ? err_sys(e, "set the terminal's settings") : 0;
+}
+
+int console_setup(const struct oci_console_size *size, int sock, unsigned flags, struct err *e)
 {
     unsigned number = 0;
     int unlock = 0;
@@ -66,7 +77,9 @@ int console_setup(const struct oci_console_size *size, int sock, bool bind_dev, 
         if (ioctl(master, TIOCSWINSZ, &ws) < 0)
             return err_sys(e, "set the terminal's size");
     }
-    if (bind_dev)
+    if ((flags & CONSOLE_PLAIN) != 0)
+        TRY(make_plain(master, e));
+    if ((flags & CONSOLE_BIND) != 0)
         TRY(bind_console(slave, e));
     int n = snprintf(name, sizeof(name), "/dev/pts/%u", number);
     int rc = fd_send(sock, name, (size_t)n, &master, 1);

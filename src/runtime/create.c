@@ -18,7 +18,9 @@
 #include "base/time.h"
 #include "runtime/devices.h"
 #include "runtime/init.h"
+#include "runtime/io.h"
 #include "runtime/limits.h"
+#include "runtime/oplog.h"
 #include "runtime/spec.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
@@ -76,22 +78,6 @@ static void undo(struct create *c)
 
 /* ---- plan: nothing is made yet ------------------------------------------------------------- */
 
-static int check_terminal(const struct create *c, struct err *e)
-{
-    const struct hullrun_io *io = &c->o->io;
-    bool console = io->console_sock >= 0 || io->want_console;
-    if (c->spec.process->terminal && !console)
-        return err_set(e, ERR_INVALID,
-                       "cannot allocate tty if runc will detach without setting console socket");
-    if (!c->spec.process->terminal && console)
-        return err_set(e, ERR_INVALID,
-                       "cannot use console socket if runc will not detach or allocate tty");
-    for (size_t i = 0; i < io->preserve_fds; i++)
-        if (fcntl(3 + (int)i, F_GETFD) < 0)
-            return err_set(e, ERR_INVALID, "preserve-fds: descriptor %zu is not open", 3 + i);
-    return 0;
-}
-
 static int find_rootfs(struct create *c, struct err *e)
 {
     const char *path = c->spec.root->path;
@@ -140,7 +126,7 @@ static int plan(struct create *c, struct err *e)
     TRY(spec_read(bundle, c->o->config, &c->config, e));
     TRY(spec_parse(buf_cstr(&c->config), c->config.n, c->a, &c->spec, e));
     TRY(spec_check(&c->spec, e));
-    TRY(check_terminal(c, e));
+    TRY(io_check(&c->o->io, c->spec.process->terminal, e));
     TRY(find_rootfs(c, e));
     l = c->spec.linux_;
     if (l->seccomp != NULL && l->seccomp->default_action != NULL &&
@@ -153,8 +139,8 @@ static int plan(struct create *c, struct err *e)
     TRY(devices_policy(&c->spec, c->a, &c->devices, e));
     uint64_t bounding = ~(uint64_t)0;
     struct caps ignored;
-    if (c->o->warn != NULL && caps_bounding(&bounding) == 0)
-        process_caps(c->spec.process->capabilities, bounding, c->o->warn, c->o->warn_arg, &ignored);
+    if (c->o->log.line != NULL && caps_bounding(&bounding) == 0)
+        process_caps(c->spec.process->capabilities, bounding, &c->o->log, &ignored);
     fill_record(c);
     return 0;
 }
@@ -270,6 +256,8 @@ static int start_process(struct create *c, struct err *e)
     c->launch.arg = &c->init;
     /* our memory and files are not for the container to look at (CVE-2016-9962, CVE-2019-5736) */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    oplog(&c->o->log, HULLRUN_DEBUG, "nsexec container setup: new namespaces %#x, %zu to join",
+          c->launch.new_flags, c->launch.n_joins);
     TRY(launch(&c->launch, &c->child, e));
     cgroup_door_close(&c->launch.door);
     return 0;
@@ -340,6 +328,7 @@ static int on_mounted(struct create *c, struct err *e)
 static int on_ready(struct create *c, struct err *e)
 {
     TRY(process_rlimits(c->child.pid, c->spec.process, e));
+    TRY(io_send_pidfd(&c->o->io, "standard", c->child.pidfd, e));
     TRY(record_save(c->dir_fd, &c->record, e));
     return sync_send(c->child.sync, SYNC_GO, NULL, e);
 }
@@ -366,6 +355,9 @@ static int converse(struct create *c, struct err *e)
             TRY(on_ready(c, e));
             ready = true;
             break;
+        case SYNC_LINE:
+            oplog_relay(&c->o->log, &m);
+            break;
         case SYNC_ERROR:
             *e = m.err;
             return err_wrap(e, "error during container init");
@@ -391,10 +383,8 @@ static int finish(struct create *c, struct hullrun_result *out, struct err *e)
     int console = -1;
     TRY(check_alive(c, e));
     if (c->o->io.want_console) {
-        char name[64];
-        ssize_t n = fd_recv(c->console[0], name, sizeof(name), &console, 1, NULL);
-        if (n <= 0 || console < 0)
-            return err_set(e, ERR_INTERNAL, "the container's process sent no terminal");
+        console = io_take_console(c->console[0], e);
+        TRY(console);
     }
     if (c->o->pid_file != NULL && record_pid_file(c->o->pid_file, c->child.pid, e) < 0) {
         fd_close(console);

@@ -19,6 +19,8 @@
 #include "base/str.h"
 #include "runtime/console.h"
 #include "runtime/init.h"
+#include "runtime/io.h"
+#include "runtime/oplog.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -86,17 +88,7 @@ static int fill_process(struct exec *x, struct err *e)
         p->io_priority = base->io_priority;
     if (p->oom_score_adj == NULL)
         p->oom_score_adj = base->oom_score_adj;
-    bool console = x->o->io.console_sock >= 0 || x->o->io.want_console;
-    if (p->terminal && !console)
-        return err_set(e, ERR_INVALID,
-                       "cannot allocate tty if runc will detach without setting console socket");
-    if (!p->terminal && console)
-        return err_set(e, ERR_INVALID,
-                       "cannot use console socket if runc will not detach or allocate tty");
-    for (size_t i = 0; i < x->o->io.preserve_fds; i++)
-        if (fcntl(3 + (int)i, F_GETFD) < 0)
-            return err_set(e, ERR_INVALID, "preserve-fds: descriptor %zu is not open", 3 + i);
-    return 0;
+    return io_check(&x->o->io, p->terminal, e);
 }
 
 static int plan_cgroup(struct exec *x, struct err *e)
@@ -159,6 +151,8 @@ static int run(struct exec *x, int sync, struct err *e)
     TRY(init_clean(&x->o->io, e));
     auto_fd int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     TRY(launch_enter(&x->launch, sync, e));
+    const struct hullrun_log log = oplog_through(&x->o->log, &sync);
+    oplog(&log, HULLRUN_DEBUG, "child process in init()");
     if (x->root_fd >= 0 && (fchdir(x->root_fd) < 0 || chroot(".") < 0))
         return err_sys(e, "enter the container's root");
     if (chdir("/") < 0)
@@ -169,7 +163,8 @@ static int run(struct exec *x, int sync, struct err *e)
         (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
                       arena_printf(x->a, "_ses.%s", x->record.id));
     if (x->process.terminal)
-        TRY(console_setup(x->process.console_size, sock, false, e));
+        TRY(console_setup(x->process.console_size, sock, x->o->io.plain_output ? CONSOLE_PLAIN : 0,
+                          e));
     struct process p = {.spec = &x->process,
                         .filter = x->filter,
                         .preserve_fds = x->o->io.preserve_fds,
@@ -179,6 +174,7 @@ static int run(struct exec *x, int sync, struct err *e)
     TRY(sync_send(sync, SYNC_READY, NULL, e));
     TRY(sync_wait_go(sync, e));
     process_close_fds(x->o->io.preserve_fds, &sync, 1);
+    oplog(&log, HULLRUN_DEBUG, "setns_init: about to exec"); /* before a filter can forbid it */
     TRY(process_prepare(&p, e));
     return process_exec(&p, e);
 }
@@ -254,9 +250,14 @@ static int converse(struct exec *x, struct err *e)
             *e = m.err;
             return -1;
         }
+        if (m.kind == SYNC_LINE) {
+            oplog_relay(&x->o->log, &m);
+            continue;
+        }
         if (m.kind != SYNC_READY)
             return err_set(e, ERR_INTERNAL, "unexpected message from the process");
         TRY(process_rlimits(x->child.pid, &x->process, e));
+        TRY(io_send_pidfd(&x->o->io, "setns", x->child.pidfd, e));
         TRY(sync_send(x->child.sync, SYNC_GO, NULL, e));
         ready = true;
     }
@@ -269,15 +270,16 @@ static int start(struct exec *x, struct hullrun_result *out, struct err *e)
     x->launch.child = exec_main;
     x->launch.arg = x;
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the container can see us once we are inside */
+    oplog(&x->o->log, HULLRUN_DEBUG, "nsexec container setup: %zu namespaces to join",
+          x->launch.n_joins);
     TRY(launch_in_cgroup(x, e));
     cgroup_door_close(&x->launch.door);
     TRY(bless(x, e));
     TRY(converse(x, e));
     int console = -1;
     if (x->o->io.want_console) {
-        char name[64];
-        if (fd_recv(x->console[0], name, sizeof(name), &console, 1, NULL) <= 0 || console < 0)
-            return err_set(e, ERR_INTERNAL, "the process sent no terminal");
+        console = io_take_console(x->console[0], e);
+        TRY(console);
     }
     if (x->o->pid_file != NULL && record_pid_file(x->o->pid_file, x->child.pid, e) < 0) {
         fd_close(console);

@@ -42,10 +42,6 @@ static int setup_terminal(struct session *s, struct err *e)
     s->host = open_host_tty();
     if (s->host < 0)
         return err_sys(e, "open /dev/tty");
-    if (tcgetattr(s->r->console, &t) == 0) {
-        t.c_oflag &= ~(tcflag_t)ONLCR; /* the host's terminal adds the carriage returns, once */
-        (void)tcsetattr(s->r->console, TCSANOW, &t);
-    }
     if (ioctl(s->host, TIOCGWINSZ, &ws) == 0)
         (void)ioctl(s->r->console, TIOCSWINSZ, &ws);
     if (tcgetattr(s->host, &s->saved) < 0)

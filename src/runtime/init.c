@@ -20,6 +20,7 @@
 
 #include "base/str.h"
 #include "runtime/console.h"
+#include "runtime/oplog.h"
 #include "runtime/rootfs.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
@@ -204,10 +205,13 @@ static int run(struct init *i, int sync, struct err *e)
                           .a = i->a,
                           .fd = -1,
                           .proc_fd = -1};
+    const struct hullrun_log log = oplog_through(&i->o->log, &sync);
     TRY(enter_namespaces(i, sync, e));
+    oplog(&log, HULLRUN_DEBUG, "child process in init()");
     TRY(build_root(i, &root, &sync, e));
     if (s->process->terminal)
-        TRY(console_setup(s->process->console_size, i->console_sock, true, e));
+        TRY(console_setup(s->process->console_size, i->console_sock,
+                          CONSOLE_BIND | (i->o->io.plain_output ? CONSOLE_PLAIN : 0), e));
     TRY(set_names(s, e));
     TRY(set_sysctls(i, root.proc_fd, e));
     if (spec_ns(s, "mount") != NULL) {
@@ -226,6 +230,8 @@ static int run(struct init *i, int sync, struct err *e)
     rootfs_done(&root);
     const int keep[] = {sync, i->fifo};
     process_close_fds(i->o->io.preserve_fds, keep, ARRAY_LEN(keep));
+    /* said before a filter can forbid it */
+    oplog(&log, HULLRUN_DEBUG, "init: closing the pipe to signal completion");
     TRY(process_prepare(&p, e));
     if (i->fifo >= 0) {
         fd_close(sync); /* tells the parent that the container is created */

@@ -43,6 +43,7 @@ enum sync_kind {
     SYNC_MOUNTED, /* child: the file system stands; waits for GO */
     SYNC_READY,   /* child: only privileges are left to drop; waits for GO */
     SYNC_CLONE,   /* child: please clone the mount tree at err.msg (pid: recursive) for me */
+    SYNC_LINE,    /* child: err.msg is a line for the operator, sys its level */
     SYNC_ERROR,   /* child: err says why it ended */
 };
 
@@ -50,7 +51,7 @@ enum sync_kind {
 struct sync_msg {
     enum sync_kind kind;
     pid_t pid;
-    int sys; /* answer to SYNC_CLONE: 0 and a descriptor, or -errno */
+    int sys; /* answer to SYNC_CLONE: 0 and a descriptor, or -errno; of a line its level */
     struct err err;
 };
 

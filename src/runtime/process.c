@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/oplog.h"
 #include "runtime/spec.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
@@ -306,8 +307,19 @@ static uint64_t mask_of(const struct strv *names, uint64_t available, uint64_t *
     return mask;
 }
 
-void process_caps(const struct oci_capabilities *c, uint64_t bounding, hullrun_warn_fn *warn,
-                  void *warn_arg, struct caps *out)
+/* The kernel raises only what is permitted and inheritable too. */
+static void limit_ambient(struct caps *c, const struct hullrun_log *log)
+{
+    uint64_t possible = c->permitted & c->inheritable;
+    for (int cap = 0; cap < 64; cap++)
+        if ((c->ambient & ~possible & (uint64_t)1 << cap) != 0)
+            oplog(log, HULLRUN_WARNING,
+                  "can't raise ambient capability %s: operation not permitted", caps_name(cap));
+    c->ambient &= possible;
+}
+
+void process_caps(const struct oci_capabilities *c, uint64_t bounding,
+                  const struct hullrun_log *log, struct caps *out)
 {
     uint64_t unknown = 0;
     memset(out, 0, sizeof(*out));
@@ -318,8 +330,9 @@ void process_caps(const struct oci_capabilities *c, uint64_t bounding, hullrun_w
     out->inheritable = mask_of(&c->inheritable, bounding, &unknown);
     out->permitted = mask_of(&c->permitted, bounding, &unknown);
     out->ambient = mask_of(&c->ambient, bounding, &unknown);
-    if (unknown > 0 && warn != NULL)
-        warn(warn_arg, "ignoring unknown or unavailable capabilities");
+    limit_ambient(out, log);
+    if (unknown > 0)
+        oplog(log, HULLRUN_WARNING, "ignoring unknown or unavailable capabilities");
 }
 
 /* 1: we are there; 0: only the user may enter, try again later. */
@@ -408,7 +421,7 @@ int process_prepare(struct process *p, struct err *e)
     int rc = caps_bounding(&bounding);
     if (rc < 0)
         return err_neg(e, rc, "read capabilities");
-    process_caps(p->spec->capabilities, bounding, p->warn, p->warn_arg, &caps);
+    process_caps(p->spec->capabilities, bounding, NULL, &caps);
     p->argv = arena_alloc_array(p->a, p->spec->args.n + 1, sizeof(*p->argv));
     memcpy(p->argv, p->spec->args.v, p->spec->args.n * sizeof(*p->argv));
     make_environment(p);

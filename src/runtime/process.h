@@ -14,8 +14,6 @@ struct process {
     bool drop_groups; /* setgroups is denied in this user namespace */
     int proc_fd;      /* a procfs that the container cannot redirect, or -1 */
     struct arena *a;
-    hullrun_warn_fn *warn;
-    void *warn_arg;
     /* set by process_prepare */
     const char *path; /* what execve gets */
     char **argv, **envp;
@@ -40,10 +38,11 @@ void process_close_fds(size_t preserve, const int *keep, size_t n_keep);
 /** stdin, stdout, stderr as asked; -1 is /dev/null. */
 int process_stdio(const int fd[3], struct err *e);
 
-/** The masks of the five sets; unknown names are warned about and left out. */
+/** The masks of the five sets; what is unknown or cannot be had is left out, and log (may be NULL)
+ * hears of it. */
 struct caps;
-void process_caps(const struct oci_capabilities *c, uint64_t bounding, hullrun_warn_fn *warn,
-                  void *warn_arg, struct caps *out);
+void process_caps(const struct oci_capabilities *c, uint64_t bounding,
+                  const struct hullrun_log *log, struct caps *out);
 
 /** Limits set from outside (prlimit). "error setting rlimit type 7: operation not permitted". */
 int process_rlimits(pid_t pid, const struct oci_process *spec, struct err *e);

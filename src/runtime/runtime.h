@@ -35,15 +35,23 @@
 #define HULLRUN_VERSION_SPEC OCI_RUNTIME_VERSION
 #define HULLRUN_DEFAULT_ROOT "/run/hull-runc"
 
-/** A line for the operator that is no error (skipped capability, ignored option). */
-typedef void hullrun_warn_fn(void *arg, const char *msg);
+enum hullrun_level { HULLRUN_WARNING, HULLRUN_DEBUG };
+
+/** Who hears what is no error: warnings (a capability that was left out) and, with debug, steps. */
+struct hullrun_log {
+    void (*line)(void *arg, enum hullrun_level level, const char *msg); /* NULL: nobody */
+    void *arg;
+    bool debug; /* false: no debug lines are made */
+};
 
 /** What create and exec have in common. */
 struct hullrun_io {
     int fd[3]; /* stdin, stdout, stderr of the process; -1: /dev/null. Unused with a terminal. */
     int console_sock; /* connected SOCK_STREAM unix socket: gets the terminal's master (one message,
                          name + descriptor); -1: none */
-    bool want_console;   /* the master comes back in the result instead (needs process.terminal) */
+    bool want_console; /* the master comes back in the result instead (needs process.terminal) */
+    bool plain_output; /* the terminal adds no carriage returns: its output goes to another one */
+    const char *pidfd_socket; /* listening socket that gets the process' pidfd; or NULL */
     size_t preserve_fds; /* descriptors 3 ... 3 + n - 1 of the caller are passed on as they are */
 };
 
@@ -54,11 +62,10 @@ struct hullrun_create_opts {
     const char *config; /* another path of config.json, or NULL */
     const char *pid_file; /* absolute; written (tmp, rename) before returning; or NULL */
     struct hullrun_io io;
-    bool no_pivot;         /* MS_MOVE and chroot instead of pivot_root */
-    bool no_new_keyring;   /* stay in the caller's session keyring */
-    bool run;              /* do not wait for hullrun_start: the program runs when this returns */
-    hullrun_warn_fn *warn; /* may be NULL */
-    void *warn_arg;
+    bool no_pivot;       /* MS_MOVE and chroot instead of pivot_root */
+    bool no_new_keyring; /* stay in the caller's session keyring */
+    bool run;            /* do not wait for hullrun_start: the program runs when this returns */
+    struct hullrun_log log;
 };
 
 struct hullrun_exec_opts {
@@ -69,8 +76,7 @@ struct hullrun_exec_opts {
     const char *cgroup; /* path below the container's cgroup; NULL: the container's own */
     struct hullrun_io io;
     bool ignore_paused;
-    hullrun_warn_fn *warn;
-    void *warn_arg;
+    struct hullrun_log log;
 };
 
 /** What create and exec made. */

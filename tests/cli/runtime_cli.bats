@@ -1,0 +1,83 @@
+#!/usr/bin/env bats
+# hull-runc's command line: flags, logs, sockets, what is passed on; one that knows runc notices no difference.
+
+load ../lib/common
+load ../lib/originals
+load ../lib/bundle
+
+setup() {
+    need_root
+    need hull-runc
+    need_tool jq
+    test_begin
+    bundle_new b
+}
+teardown() {
+    bundle_end
+    test_end
+    bundle_cgroups_end
+}
+
+# receive SOCKET: one message with one descriptor; `pidfd MESSAGE PID` in the log, then the process gets SIGKILL.
+receive() {
+    cat >"$T/receive.py" <<'PY'
+import array, re, signal, socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+c, _ = s.accept()
+msg, anc, _, _ = c.recvmsg(4096, 1024)
+fds = array.array("i"); fds.frombytes(anc[0][2])
+assert len(anc) == 1 and len(fds) == 1, "one descriptor"
+pid = re.search(r"^Pid:\s+(\d+)", open(f"/proc/self/fdinfo/{fds[0]}").read(), re.M)[1]
+print("pidfd", msg.decode(), pid, flush=True)
+signal.pidfd_send_signal(fds[0], signal.SIGKILL)
+PY
+    background receive python3 "$T/receive.py" "$1"
+    wait_until test -S "$1"
+}
+
+@test "--debug tells the steps of parent and child, to --log or stderr, as text or JSON" {
+    args true
+    run -0 "$T/bin/hull-runc" --root "$T/s" --debug run c1
+    [[ $output == *level=debug*"nsexec container setup"*"child process in init()"*"closing the pipe to signal completion"* ]]
+    run -0 "$T/bin/hull-runc" --root "$T/s" --debug --log "$T/d.json" --log-format json run c1
+    expect_output ''
+    [ "$(jq -r .level "$T/d.json" | sort -u)" = debug ]
+    run -0 "$T/bin/hull-runc" --root "$T/s" run c1
+    expect_output ''
+    args sleep 1000
+    rt run -d c1
+    run -0 "$T/bin/hull-runc" --root "$T/s" --debug exec c1 true
+    [[ $output == *"nsexec container setup"*"child process in init()"*"setns_init: about to exec"* ]]
+}
+
+@test "an ambient capability that is not inheritable is warned of" {
+    sh_c 'grep CapAmb /proc/self/status'
+    config '.process.capabilities |= (.inheritable = ["CAP_KILL"] | .ambient = ["CAP_KILL", "CAP_CHOWN"])'
+    run -0 "$T/bin/hull-runc" --root "$T/s" run c1
+    [[ $output == *"level=warning msg=\"can't raise ambient capability CAP_CHOWN: operation not permitted\""* ]]
+    [[ $output == *$'CapAmb:\t0000000000000020'* ]]
+}
+
+@test "--pidfd-socket gets the process of a container and of an exec" {
+    args sleep 1000
+    receive "$T/p1"
+    rt run -d --pidfd-socket "$T/p1" --pid-file "$T/ipid" c1
+    wait_until is_status c1 stopped
+    [ "$(cat "$T/log/receive")" = "pidfd standard $(cat "$T/ipid")" ]
+    finish receive
+    rt delete c1
+    rt run -d c1
+    receive "$T/p2"
+    rt exec -d --pidfd-socket "$T/p2" --pid-file "$T/epid" c1 sleep 1000
+    wait_until test ! -e "/proc/$(cat "$T/epid")/fd/0"
+    [ "$(cat "$T/log/receive")" = "pidfd setns $(cat "$T/epid")" ]
+    is_status c1 running
+}
+
+@test "output of a foreground terminal has no carriage return from the first byte on" {
+    need_tool script
+    config '.process.terminal = true'
+    sh_c 'echo one; echo two'
+    run -0 script -qec "$T/bin/hull-runc --root $T/s run c1 >$T/out" /dev/null </dev/null
+    [ "$(cat "$T/out")" = $'one\ntwo' ] || fail "$(od -c "$T/out")"
+}
