@@ -2,6 +2,7 @@
 #include "engine/images.h"
 
 #include "api/route.h"
+#include "engine/image_commit.h"
 
 /* A stream that wrote nothing still owes an answer. */
 static int end_stream(struct req *rq)
@@ -127,4 +128,33 @@ HANDLER(post_images_prune)
     auto_buf struct buf b = REQ_DOC;
     TRY(image_prune(rq->engine, req_query(rq, "filters"), &b, e));
     return req_reply(rq, 200, &b);
+}
+
+/* "null" (and a newline) is what clients send that have no configuration. */
+static bool is_config(const char *body, size_t n)
+{
+    return n < 4 || n > 5 || memcmp(body, "null", 4) != 0;
+}
+
+HANDLER(post_commit)
+{
+    auto_container struct container *c = NULL;
+    auto_buf struct buf b = REQ_DOC;
+    struct strv changes = req_query_all(rq, "changes");
+    const char *name = req_query(rq, "container");
+    struct commit_opts o = {
+        .repo = req_query(rq, "repo"),
+        .tag = req_query(rq, "tag"),
+        .comment = req_query(rq, "comment"),
+        .author = req_query(rq, "author"),
+        .changes = &changes,
+        .pause = req_flag_or(rq, "pause", true),
+        .cancel_fd = req_cancel_fd(rq),
+    };
+    TRY(req_json_body(rq, true, &o.body, &o.body_len, e));
+    if (!is_config(o.body, o.body_len))
+        o.body_len = 0;
+    TRY(container_find(rq->engine, name == NULL ? "" : name, &c, e));
+    TRY(container_commit(c, &o, &b, e));
+    return req_reply(rq, 201, &b);
 }

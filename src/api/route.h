@@ -84,6 +84,7 @@ HANDLER(get_image_history);
 HANDLER(post_image_tag);
 HANDLER(delete_image);
 HANDLER(post_images_prune);
+HANDLER(post_commit);
 /* networks.c */
 HANDLER(get_networks);
 HANDLER(get_network);

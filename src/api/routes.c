@@ -57,7 +57,7 @@ const struct route api_routes[] = {
     {"POST", "/images/{name*}/push", 0, NULL, "pushing images is not supported yet"},
     {"POST", "/images/{name*}/tag", 0, post_image_tag, NULL},
     {"DELETE", "/images/{name*}", 0, delete_image, NULL},
-    {"POST", "/commit", 0, NULL, "committing containers is not supported yet"},
+    {"POST", "/commit", 0, post_commit, NULL},
 
     {"POST", "/build", 0, NULL, BUILD},
     {"POST", "/build/prune", 31, post_build_prune, NULL},

@@ -5,14 +5,14 @@
 /* clang-format off */
 #define COMMANDS(X)                                                                                \
     X(run) X(exec) X(ps) X(pull) X(images) X(version) X(info)                                      \
-    X(attach) X(cp) X(create) X(events) X(history) X(import) X(inspect) X(kill) X(load) X(logs)    \
-    X(pause) X(port) X(rename) X(restart) X(rm) X(rmi) X(start) X(stats) X(stop) X(tag) X(top)     \
+    X(attach) X(commit) X(cp) X(create) X(events) X(export) X(history) X(import) X(inspect) X(kill) X(load) X(logs)    \
+    X(pause) X(port) X(rename) X(restart) X(rm) X(rmi) X(save) X(start) X(stats) X(stop) X(tag) X(top)     \
     X(unpause) X(wait)                                                                             \
-    X(container_inspect)                                                                           \
-    X(image_inspect)                                                                               \
+    X(container_inspect) X(container_prune)                                                                           \
+    X(image_inspect) X(image_prune)                                                                               \
     X(network_connect) X(network_create) X(network_disconnect) X(network_inspect) X(network_ls)    \
-    X(network_rm)                                                                                  \
-    X(volume_create) X(volume_inspect) X(volume_ls) X(volume_rm)
+    X(network_prune) X(network_rm)                                                                                  \
+    X(volume_create) X(volume_inspect) X(volume_ls) X(volume_prune) X(volume_rm)
 /* clang-format on */
 
 #define X(name) extern const struct command cmd_##name;

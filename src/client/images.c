@@ -130,6 +130,72 @@ int ctd_content_read(struct ctd *c, const char *digest, size_t max, struct buf *
     return r;
 }
 
+/* The bytes and the commit are one message, and one more tells the labels to a blob that exists. */
+static int label_blob(struct ctd *c, const char *digest, const struct strmap *labels,
+                      const struct ctd_opts *opts, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    Content__UpdateRequest req = CONTENT__UPDATE_REQUEST__INIT;
+    Content__Info info = CONTENT__INFO__INIT;
+    Pb__FieldMask mask = PB__FIELD_MASK__INIT;
+    Content__UpdateResponse *r;
+
+    if (labels == NULL || labels->n == 0)
+        return 0;
+    info.digest = (char *)digest;
+    mask.paths = arena_alloc_array(a, labels->n, sizeof(*mask.paths));
+    vec_each(l, labels) {
+        pb_map_add(&content__info__labels_entry__descriptor, &info.n_labels, &info.labels, l->key,
+                   l->val, a);
+        mask.paths[mask.n_paths++] = arena_printf(a, "labels.%s", l->key);
+    }
+    req.info = &info;
+    req.update_mask = &mask;
+    return ctd_call(c, CONTENT "Update", &req.base, opts, &content__update_response__descriptor, a,
+                    &r, e);
+}
+
+static int send_blob(struct grpc_stream *s, Content__WriteContentRequest *req, struct arena *a,
+                     struct err *e)
+{
+    Content__WriteContentResponse *m;
+    int r;
+
+    TRY(grpc_stream_send(s, &req->base, e));
+    grpc_stream_close_send(s);
+    while ((r = grpc_stream_recv(s, &content__write_content_response__descriptor, a, &m, e)) > 0)
+        ;
+    return r;
+}
+
+int ctd_content_write(struct ctd *c, const char *digest, const void *p, size_t n,
+                      const struct strmap *labels, const char *lease, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    const struct ctd_opts opts = CTD_OPTS(.lease = lease);
+    Content__WriteContentRequest req = CONTENT__WRITE_CONTENT_REQUEST__INIT;
+    struct grpc_stream *s = NULL;
+    int r;
+
+    req.action = CONTENT__WRITE_ACTION__COMMIT;
+    req.ref = arena_printf(a, "write-%s", digest);
+    req.total = (int64_t)n;
+    req.expected = (char *)digest;
+    req.data = (ProtobufCBinaryData){n, arena_dup(a, p, n)};
+    if (labels != NULL)
+        vec_each(l, labels)
+            pb_map_add(&content__write_content_request__labels_entry__descriptor, &req.n_labels,
+                       &req.labels, l->key, l->val, a);
+    TRY(ctd_stream(c, CONTENT "Write", &opts, &s, e));
+    r = send_blob(s, &req, a, e);
+    grpc_stream_free(s);
+    if (r < 0 && e->kind == ERR_EXISTS) {
+        err_clear(e);
+        r = label_blob(c, digest, labels, &opts, e);
+    }
+    return r;
+}
+
 int ctd_content_info(struct ctd *c, const char *digest, struct arena *a, int64_t *out_size,
                      struct strmap *out_labels, struct err *e)
 {

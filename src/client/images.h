@@ -29,6 +29,14 @@ int ctd_image_put(struct ctd *c, const struct ctd_image *img, struct err *e);
 /** Forget the name; sync also collects what nobody holds any more before it returns. NOT_FOUND. */
 int ctd_image_delete(struct ctd *c, const char *name, bool sync, struct err *e);
 
+/**
+ * Store a small blob under the lease; one that is there already only gets the labels.
+ *
+ * digest  of the bytes. labels: e.g. what keeps what it refers to; may be NULL.
+ */
+int ctd_content_write(struct ctd *c, const char *digest, const void *p, size_t n,
+                      const struct strmap *labels, const char *lease, struct err *e);
+
 /** Read a whole blob of at most max bytes. NOT_FOUND, TOO_LARGE. */
 int ctd_content_read(struct ctd *c, const char *digest, size_t max, struct buf *out, struct err *e);
 /** Size and labels of a blob: 1, or 0 when it is not there. */

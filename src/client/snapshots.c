@@ -17,12 +17,25 @@ struct strmap wire_labels(size_t n, const void *entries, struct arena *a)
     return m;
 }
 
+/* Prepare with what the caller filled in. */
+static int prepare(struct ctd *c, Snapshots__PrepareSnapshotRequest *req,
+                   const struct ctd_opts *opts, struct arena *a, struct ctd_mounts *out,
+                   struct err *e)
+{
+    Snapshots__PrepareSnapshotResponse *r;
+
+    TRY(ctd_call(c, SNAPSHOTS "Prepare", &req->base, opts,
+                 &snapshots__prepare_snapshot_response__descriptor, a, &r, e));
+    if (out != NULL)
+        *out = (struct ctd_mounts){r->mounts, r->n_mounts};
+    return 0;
+}
+
 int ctd_snapshot_prepare(struct ctd *c, const char *snapshotter, const char *key,
                          const char *parent, const struct strmap *labels, struct arena *a,
                          struct ctd_mounts *out, struct err *e)
 {
     Snapshots__PrepareSnapshotRequest req = SNAPSHOTS__PREPARE_SNAPSHOT_REQUEST__INIT;
-    Snapshots__PrepareSnapshotResponse *r;
     char now[TIME_TEXT_MAX];
 
     time_format(time_now_ns(), now);
@@ -35,30 +48,50 @@ int ctd_snapshot_prepare(struct ctd *c, const char *snapshotter, const char *key
         vec_each(l, labels)
             pb_map_add(&snapshots__prepare_snapshot_request__labels_entry__descriptor,
                        &req.n_labels, &req.labels, l->key, l->val, a);
-    TRY(ctd_call(c, SNAPSHOTS "Prepare", &req.base, NULL,
-                 &snapshots__prepare_snapshot_response__descriptor, a, &r, e));
-    if (out != NULL)
-        *out = (struct ctd_mounts){r->mounts, r->n_mounts};
-    return 0;
+    return prepare(c, &req, NULL, a, out, e);
 }
 
-int ctd_snapshot_view(struct ctd *c, const char *snapshotter, const char *key, const char *parent,
-                      struct arena *a, struct ctd_mounts *out, struct err *e)
+int ctd_snapshot_prepare_leased(struct ctd *c, const char *snapshotter, const char *key,
+                                const char *parent, const char *lease, struct arena *a,
+                                struct ctd_mounts *out, struct err *e)
 {
-    Snapshots__ViewSnapshotRequest req = SNAPSHOTS__VIEW_SNAPSHOT_REQUEST__INIT;
-    Snapshots__ViewSnapshotResponse *r;
-    char now[TIME_TEXT_MAX];
+    Snapshots__PrepareSnapshotRequest req = SNAPSHOTS__PREPARE_SNAPSHOT_REQUEST__INIT;
+    const struct ctd_opts opts = CTD_OPTS(.lease = lease);
 
-    time_format(time_now_ns(), now);
     req.snapshotter = (char *)snapshotter;
     req.key = (char *)key;
     req.parent = (char *)parent;
-    pb_map_add(&snapshots__view_snapshot_request__labels_entry__descriptor, &req.n_labels,
-               &req.labels, "containerd.io/gc.root", now, a);
-    TRY(ctd_call(c, SNAPSHOTS "View", &req.base, NULL,
+    return prepare(c, &req, &opts, a, out, e);
+}
+
+int ctd_snapshot_view(struct ctd *c, const char *snapshotter, const char *key, const char *parent,
+                      const char *lease, struct arena *a, struct ctd_mounts *out, struct err *e)
+{
+    Snapshots__ViewSnapshotRequest req = SNAPSHOTS__VIEW_SNAPSHOT_REQUEST__INIT;
+    const struct ctd_opts opts = CTD_OPTS(.lease = lease);
+    Snapshots__ViewSnapshotResponse *r;
+
+    req.snapshotter = (char *)snapshotter;
+    req.key = (char *)key;
+    req.parent = (char *)parent;
+    TRY(ctd_call(c, SNAPSHOTS "View", &req.base, &opts,
                  &snapshots__view_snapshot_response__descriptor, a, &r, e));
     *out = (struct ctd_mounts){r->mounts, r->n_mounts};
     return 0;
+}
+
+int ctd_snapshot_commit(struct ctd *c, const char *snapshotter, const char *name, const char *key,
+                        const char *lease, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    Snapshots__CommitSnapshotRequest req = SNAPSHOTS__COMMIT_SNAPSHOT_REQUEST__INIT;
+    const struct ctd_opts opts = CTD_OPTS(.lease = lease);
+    Pb__Empty *r;
+
+    req.snapshotter = (char *)snapshotter;
+    req.name = (char *)name;
+    req.key = (char *)key;
+    return ctd_call(c, SNAPSHOTS "Commit", &req.base, &opts, &pb__empty__descriptor, a, &r, e);
 }
 
 int ctd_snapshot_mounts(struct ctd *c, const char *snapshotter, const char *key, struct arena *a,

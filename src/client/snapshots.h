@@ -22,9 +22,16 @@ struct ctd_mounts {
 int ctd_snapshot_prepare(struct ctd *c, const char *snapshotter, const char *key,
                          const char *parent, const struct strmap *labels, struct arena *a,
                          struct ctd_mounts *out, struct err *e);
-/** A read-only view. */
+/** The same, kept by a lease alone: what commits and views for the time of a call are made in. */
+int ctd_snapshot_prepare_leased(struct ctd *c, const char *snapshotter, const char *key,
+                                const char *parent, const char *lease, struct arena *a,
+                                struct ctd_mounts *out, struct err *e);
+/** A read-only view, kept by a lease. */
 int ctd_snapshot_view(struct ctd *c, const char *snapshotter, const char *key, const char *parent,
-                      struct arena *a, struct ctd_mounts *out, struct err *e);
+                      const char *lease, struct arena *a, struct ctd_mounts *out, struct err *e);
+/** An active snapshot becomes the layer `name`, held by the lease. EXISTS when it is there. */
+int ctd_snapshot_commit(struct ctd *c, const char *snapshotter, const char *name, const char *key,
+                        const char *lease, struct err *e);
 int ctd_snapshot_mounts(struct ctd *c, const char *snapshotter, const char *key, struct arena *a,
                         struct ctd_mounts *out, struct err *e);
 /** NOT_FOUND when there is none. */

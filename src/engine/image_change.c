@@ -70,16 +70,8 @@ static int forget(struct removal *r, const struct ctd_image *img, bool last, str
 
     TRY(ctd_image_delete(r->g->ctd, img->name, last, e));
     if (!image_name_is_dangling(img->name)) {
-        char familiar[REF_TEXT_MAX];
-        struct err ignored = {0};
-        struct ref ref;
-
-        if (ref_parse_full(img->name, &ref, &ignored) == 0)
-            ref_familiar(&ref, familiar);
-        else
-            snprintf(familiar, sizeof(familiar), "%s", img->name);
         d = vec_add_in(r->a, &r->reply);
-        *d = (struct image_deleted){.untagged = arena_strdup(r->a, familiar)};
+        *d = (struct image_deleted){.untagged = image_familiar(img->name, r->a)};
         image_event(r->g, "untag", r->digest, r->digest);
     }
     if (last) {
@@ -126,8 +118,6 @@ static int remove_by_name(struct removal *r, const char *stored, bool force, str
     struct image_use use = image_used_by(r->g, r->digest);
     const struct ctd_image *img = NULL, *dangling = NULL;
     bool last = count_visible(r) <= 1, used = use.running + use.stopped > 0;
-    char familiar[REF_TEXT_MAX];
-    struct ref ref;
 
     for (size_t i = 0; i < r->n; i++) {
         if (strcmp(r->names[i].name, stored) == 0)
@@ -137,15 +127,12 @@ static int remove_by_name(struct removal *r, const char *stored, bool force, str
     }
     if (img == NULL)
         return err_set(e, ERR_NOT_FOUND, "No such image: %s", stored);
-    if (last && used && !force) {
-        TRY(ref_parse_full(stored, &ref, e));
-        ref_familiar(&ref, familiar);
-        return conflict(r, familiar, true,
+    if (last && used && !force)
+        return conflict(r, image_familiar(stored, r->a), true,
                         arena_printf(r->a, "container %.12s is using its referenced image %s",
                                      use.running > 0 ? use.running_id : use.stopped_id,
                                      short_id(r->digest, r->a)),
                         e);
-    }
     if (last && used) { /* forced: the name goes, the image stays as long as the container */
         TRY(image_keep_dangling(r->g, stored, e));
         return forget(r, img, false, e);

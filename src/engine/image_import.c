@@ -66,8 +66,7 @@ static int feed(const struct source_stream *body, int fd, struct job *j, struct 
 }
 
 /* The tar into a directory. */
-static int unpack(struct importing *m, const char *program, const struct source_stream *body,
-                  int dir, struct err *e)
+static int unpack(const char *program, const struct source_stream *body, int dir, struct err *e)
 {
     auto_buf struct buf doc = BUF_MAX(4096), result = BUF_MAX(JOB_DOC_MAX);
     auto_fd int in = -1, out = -1;
@@ -75,7 +74,6 @@ static int unpack(struct importing *m, const char *program, const struct source_
     struct unpack_job job = {.op = "apply", .owner = true};
     int r = fd_pipe(&in, &out, 0);
 
-    (void)m;
     if (r < 0)
         return err_neg(e, r, "pipe");
     json_write(&unpack_job_json, &job, &doc);
@@ -137,7 +135,7 @@ static int make_layer(struct importing *m, const struct source_stream *body, str
         return err_sys(e, "make a temporary file in %s", tmp);
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     r = dir < 0 || fchmod(dir, 0755) < 0 ? err_sys(e, "open %s", path)
-                                         : unpack(m, program, body, dir, e);
+                                         : unpack(program, body, dir, e);
     if (r == 0)
         r = pack(m, program, dir, e);
     (void)path_remove_tree(parent, strrchr(path, '/') + 1,
@@ -323,26 +321,6 @@ static ssize_t archive_bytes(void *arg, void *p, size_t cap, struct err *e)
 
 /* ---- import ---- */
 
-static int target_name(const struct import_opts *o, struct arena *a, const char **out_full,
-                       struct err *e)
-{
-    char full[REF_TEXT_MAX];
-    struct ref r;
-
-    *out_full = NULL;
-    if (o->repo == NULL || o->repo[0] == '\0')
-        return 0;
-    TRY(ref_parse(o->tag != NULL && o->tag[0] != '\0' ? arena_printf(a, "%s:%s", o->repo, o->tag)
-                                                      : o->repo,
-                  &r, e));
-    if (r.digest[0] != '\0')
-        return err_set(e, ERR_INVALID, "cannot import digest reference");
-    ref_default_tag(&r);
-    ref_format(&r, full);
-    *out_full = arena_strdup(a, full);
-    return 0;
-}
-
 static int store(struct importing *m, const struct import_opts *o, const char *full, struct err *e)
 {
     const struct transfer_import p = {.read = archive_bytes,
@@ -369,7 +347,7 @@ int image_import(struct engine *g, const struct import_opts *o, const struct sou
     bool has;
     int r;
 
-    TRY(target_name(o, a, &full, e));
+    TRY(image_target_name(o->repo, o->tag, "cannot import digest reference", a, &full, e));
     TRY(ctd_has_transfer(g->ctd, &has, e));
     if (!has)
         return err_set(e, ERR_UNIMPLEMENTED,

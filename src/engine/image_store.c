@@ -35,6 +35,38 @@ void image_names_of(const struct ctd_image *v, size_t n, const char *digest, str
     }
 }
 
+const char *image_familiar(const char *stored, struct arena *a)
+{
+    char text[REF_TEXT_MAX];
+    struct err ignored = {0};
+    struct ref r;
+
+    if (ref_parse_full(stored, &r, &ignored) < 0)
+        return arena_strdup(a, stored);
+    ref_familiar(&r, text);
+    return arena_strdup(a, text);
+}
+
+int image_target_name(const char *repo, const char *tag, const char *digest_refused,
+                      struct arena *a, const char **out_full, struct err *e)
+{
+    char full[REF_TEXT_MAX];
+    struct ref r;
+
+    *out_full = NULL;
+    if (repo == NULL || repo[0] == '\0')
+        return 0;
+    if (tag != NULL && tag[0] != '\0')
+        repo = arena_printf(a, "%s:%s", repo, tag);
+    TRY(ref_parse(repo, &r, e));
+    if (r.digest[0] != '\0')
+        return err_set(e, ERR_INVALID, "%s", digest_refused);
+    ref_default_tag(&r);
+    ref_format(&r, full);
+    *out_full = arena_strdup(a, full);
+    return 0;
+}
+
 int image_names(struct engine *g, const char *digest, struct arena *a, struct strv *out_tags,
                 struct strv *out_digests, struct err *e)
 {

@@ -18,6 +18,17 @@ int image_names(struct engine *g, const char *digest, struct arena *a, struct st
 void image_names_of(const struct ctd_image *v, size_t n, const char *digest, struct arena *a,
                     struct strv *out_tags, struct strv *out_digests);
 
+/** A stored name as people write it; as it is when it is no reference. In the arena. */
+const char *image_familiar(const char *stored, struct arena *a);
+
+/**
+ * The name that a new image gets, full, in the arena; NULL when repo is empty.
+ *
+ * digest_refused  what is said (INVALID) when repo carries a digest.
+ */
+int image_target_name(const char *repo, const char *tag, const char *digest_refused,
+                      struct arena *a, const char **out_full, struct err *e);
+
 /** Before a name moves to another image: the one it points to now keeps a dangling name. */
 int image_keep_dangling(struct engine *g, const char *name, struct err *e);
 

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/exec.h"
+#include "engine/image_commit.h"
 #include "engine/images.h"
 #include "engine/inspect.h"
 #include "engine/logs.h"
@@ -351,6 +352,8 @@ FAKE(image_import, struct engine *g, const struct import_opts *o, const struct s
 FAKE(image_list, struct engine *g, const struct image_list_opts *o, struct buf *out, struct err *e)
 FAKE(image_history, struct engine *g, const char *name, struct buf *out, struct err *e)
 FAKE(image_remove, struct engine *g, const char *name, bool force, bool noprune, struct buf *out,
+     struct err *e)
+FAKE(container_commit, struct container *c, const struct commit_opts *o, struct buf *out,
      struct err *e)
 FAKE(image_prune, struct engine *g, const char *filters, struct buf *out, struct err *e)
 FAKE(engine_network_list, struct engine *g, const char *filters, int api, struct buf *out,

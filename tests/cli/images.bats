@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# Images through hull and Docker's client against hulld: commit, save and load, import and export, removal, prune, disk usage.
+
+load ../lib/common
+load ../lib/images
+load ../lib/peers
+load ../lib/hull
+
+setup() {
+    need_root
+    need hull hulld hull-containerd containerd-shim-hull-v2
+    test_begin
+    hulld_start
+    engine_load busybox
+}
+teardown() {
+    docker rm -f $(docker ps -aq) >/dev/null 2>&1 || true
+    test_end
+}
+
+@test "commit: the changes, the configuration and the words of --change become an image" {
+    hull run --name one -e A=1 -v /vol busybox sh -c 'echo hello >/etc/greeting; rm /etc/group; mkdir -m 1777 /deep; ln /etc/greeting /deep/link; echo gone >/vol/file'
+    run -0 hull commit -a 'An Author' -m 'a message' -c 'CMD ["cat","/etc/greeting"]' -c 'ENV B=2' -c 'EXPOSE 80' -c 'HEALTHCHECK --retries=3 CMD true' one team/app:1
+    id=$output
+    [ "$(hull images -q --no-trunc team/app:1)" = "$id" ]
+    [ "$(hull run --rm team/app:1 2>/dev/null)" = hello ]
+    run -0 hull run --rm team/app:1 sh -c 'ls /etc/group; stat -c %a /deep; stat -c %h /deep/link; ls /vol; echo $A $B'
+    expect_match 'No such file'
+    expect_match $'\n1777\n2\n1 2$'
+    run -0 hull image inspect team/app:1
+    [ "$(jq -c '.[0] | [.Author, .Comment, .Config.Cmd, .Config.ExposedPorts, .Config.Healthcheck.Test, .Config.Healthcheck.Retries, (.RootFS.Layers | length)]' <<<"$output")" = \
+        '["An Author","a message",["cat","/etc/greeting"],{"80/tcp":{}},["CMD-SHELL","true"],3,2]' ]
+    [ "$(hull history --format '{{.Comment}}' team/app:1 | head -n 1)" = 'a message' ]
+    # the same again is another image on the same layer; a name that moves leaves the former one untagged
+    run -0 hull commit one team/app:1
+    [ "$output" != "$id" ]
+    [ "$(hull images -q --no-trunc --filter dangling=true)" = "$id" ]
+    run -1 hull commit -c 'RUN true' one
+    expect_output 'Error response from daemon: RUN is not a valid change command'
+    run -1 hull commit missing
+    expect_output 'Error response from daemon: No such container: missing'
+}
+
+@test "commit: a running container is held meanwhile, unless it shall not be; no name is fine" {
+    hull run -d --name one busybox sh -c 'echo x >/x; sleep 1000'
+    wait_until hull exec one test -e /x
+    run -0 hull commit one
+    [[ $output =~ ^sha256:[0-9a-f]{64}$ ]]
+    [ "$(hull run --rm "$output" cat /x)" = x ]
+    [ "$(hull inspect -f '{{.State.Status}}' one)" = running ]
+    hull commit --no-pause one quick
+    run -0 hull events --since 1 --until "$(($(date +%s) + 1))" --filter container=one --format '{{.Action}}'
+    [ "$(grep -c '^pause$' <<<"$output")" = 1 ]
+    [ "$(grep -c '^commit$' <<<"$output")" = 2 ]
+}
+
+@test "commit, save, export, import and prune by Docker's client" {
+    need_docker
+    docker create --name one busybox true
+    docker cp "$(program hull-unpack)" one:/data
+    id=$(docker commit -m text -c 'LABEL k=v' one x:1)
+    [ "$(docker image inspect -f '{{.Id}} {{.Comment}} {{.Config.Labels.k}}' x:1)" = "$id text v" ]
+    docker export -o "$T/one.tar" one
+    tar -tf "$T/one.tar" | grep -qx data
+    docker import -c 'CMD ["/bin/true"]' -m imported "$T/one.tar" y:1
+    docker run --rm y:1
+    [ "$(docker history --format '{{.Comment}}' y:1)" = imported ]
+    run -0 docker image prune -af --filter label=k=v
+    expect_match 'untagged: x:1'
+    run -0 docker images --format '{{.Repository}}'
+    [ "$(sort <<<"$output")" = $'busybox\ny' ]
+}
+
+@test "save and export write whole files or none; they refuse a terminal" {
+    hull save -o "$T/b.tar" busybox
+    [ "$(tar -xOf "$T/b.tar" manifest.json | jq -c '.[0].RepoTags')" = '["busybox:latest"]' ]
+    [ "$(stat -c %a "$T/b.tar")" = 600 ]
+    run -1 hull save -o "$T/none.tar" missing
+    expect_output 'Error response from daemon: No such image: missing:latest'
+    run -1 hull save -o "$T/no/where" busybox
+    expect_output "invalid output path: directory \"$T/no\" does not exist"
+    hull create --name one busybox
+    hull export -o "$T/one.tar" one
+    tar -tf "$T/one.tar" | grep -qx bin/busybox
+    run -1 script -qec "$T/bin/hull save busybox" /dev/null
+    expect_match 'cowardly refusing to save to a terminal'
+    [ -z "$(find "$T" -maxdepth 1 -name '.tmp-*' -o -name none.tar)" ]
+}
+
+@test "image prune: dangling ones, all with -a, until and label; a used image stays" {
+    hull create --name one busybox
+    hull commit -c 'LABEL keep=yes' one kept
+    hull commit one loose
+    hull commit one loose # the first of that name is dangling now
+    run -0 bash -c 'echo n | hull image prune'
+    expect_match 'WARNING! This will remove all dangling images'
+    [ "$(hull images -qf dangling=true | wc -l)" = 1 ]
+    run -0 hull image prune -f
+    expect_match '^Deleted Images:'
+    expect_match 'deleted: sha256:'
+    [ -z "$(hull images -qf dangling=true)" ]
+    run -0 hull image prune -af --filter until=1h
+    expect_output 'Total reclaimed space: 0B'
+    run -0 hull image prune -af --filter label!=keep
+    expect_match 'untagged: loose:latest'
+    run -0 hull images --format '{{.Repository}}'
+    [ "$(sort <<<"$output")" = $'busybox\nkept' ]
+    run -1 hull image prune -f --filter x=y
+    expect_match 'invalid filter'
+    hull rm one
+    hull image prune -af
+    [ -z "$(hull images -q)" ]
+}
+
+@test "container, network and volume prune: what nobody uses goes, after a yes" {
+    hull run --name done busybox true
+    hull run -d --name busy --network none -v used:/v busybox sleep 1000
+    hull volume create named
+    hull create --name anonymous -v /v busybox
+    hull network create lonely
+    run -0 bash -c 'echo y | hull container prune'
+    expect_match 'WARNING! This will remove all stopped containers.'
+    expect_match 'Deleted Containers:'
+    expect_match 'Total reclaimed space: '
+    [ "$(hull ps -aq | wc -l)" = 1 ]
+    run -0 hull network prune -f
+    expect_output $'Deleted Networks:\nlonely'
+    run -0 hull volume prune -f
+    expect_match '[0-9a-f]{64}'
+    run -0 hull volume prune -af
+    expect_match 'named'
+    [ "$(hull volume ls -q)" = used ]
+}
