@@ -8,6 +8,8 @@
 
 #include "runtime/cli.h"
 #include "runtime/devices.h"
+#include "runtime/mempolicy.h"
+#include "runtime/seccomp.h"
 #include "sys/caps.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
@@ -180,29 +182,31 @@ static void put_list(struct buf *b, const char *key, const char *const *words, s
 
 static void put_seccomp(struct buf *b)
 {
-    static const char *const actions[] = {
-        "SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS",
-        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",   "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"};
-    static const char *const operators[] = {"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
-                                            "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
-                                            "SCMP_CMP_NE"};
-    static const char *const archs[] = {
-        "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM",     "SCMP_ARCH_MIPS",  "SCMP_ARCH_MIPS64",
-        "SCMP_ARCH_PPC64LE", "SCMP_ARCH_RISCV64", "SCMP_ARCH_S390X", "SCMP_ARCH_X32",
-        "SCMP_ARCH_X86",     "SCMP_ARCH_X86_64"};
-    static const char *const flags[] = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-                                        "SECCOMP_FILTER_FLAG_TSYNC"};
-    buf_adds(b, "\"seccomp\":{\"enabled\":true,");
-    PUT_LIST(b, "actions", actions);
-    buf_addc(b, ',');
-    PUT_LIST(b, "operators", operators);
-    buf_addc(b, ',');
-    PUT_LIST(b, "archs", archs);
-    buf_addc(b, ',');
-    PUT_LIST(b, "knownFlags", flags);
-    buf_addc(b, ',');
-    PUT_LIST(b, "supportedFlags", flags);
+    static const struct {
+        const char *key;
+        enum seccomp_table table;
+    } lists[] = {{"actions", SECCOMP_ACTIONS},
+                 {"operators", SECCOMP_OPERATORS},
+                 {"archs", SECCOMP_ARCHITECTURES},
+                 {"knownFlags", SECCOMP_FLAGS},
+                 {"supportedFlags", SECCOMP_FLAGS_SUPPORTED}};
+    const char *words[32];
+    buf_adds(b, "\"seccomp\":{\"enabled\":true");
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        buf_addc(b, ',');
+        put_list(b, lists[i].key, words, seccomp_words(lists[i].table, words, ARRAY_LEN(words)));
+    }
     buf_adds(b, "}");
+}
+
+static void put_memory_policy(struct buf *b)
+{
+    const char *words[16];
+    buf_adds(b, ",\"memoryPolicy\":{");
+    put_list(b, "modes", words, mempolicy_modes(words, ARRAY_LEN(words)));
+    buf_addc(b, ',');
+    put_list(b, "flags", words, mempolicy_flags(words, ARRAY_LEN(words)));
+    buf_addc(b, '}');
 }
 
 int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
@@ -233,6 +237,7 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
     buf_adds(&text, ",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,"
                     "\"rdma\":true},");
     put_seccomp(&text);
+    put_memory_policy(&text);
     buf_adds(&text, ",\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},\"intelRdt\":{"
                     "\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":false}}},"
                     "\"annotations\":{\"org.opencontainers.runc.checkpoint.enabled\":\"false\","

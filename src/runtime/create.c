@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "runtime/agent.h"
 #include "runtime/devices.h"
 #include "runtime/init.h"
 #include "runtime/io.h"
@@ -129,8 +130,7 @@ static int plan(struct create *c, struct err *e)
     TRY(io_check(&c->o->io, c->spec.process->terminal, e));
     TRY(find_rootfs(c, e));
     l = c->spec.linux_;
-    if (l->seccomp != NULL && l->seccomp->default_action != NULL &&
-        *l->seccomp->default_action != '\0')
+    if (seccomp_wanted(l->seccomp))
         TRY(seccomp_check(l->seccomp, e));
     TRY(cgroup_host_read(c->a, &c->host, e));
     cgroup_plan(&c->host, l->cgroups_path != NULL ? l->cgroups_path : "", c->o->id, c->a,
@@ -190,7 +190,7 @@ static int make_cgroup(struct create *c, struct err *e)
 static int prepare_seccomp(struct create *c, struct err *e)
 {
     const struct oci_seccomp *s = c->spec.linux_->seccomp;
-    if (s == NULL || s->default_action == NULL || *s->default_action == '\0')
+    if (!seccomp_wanted(s))
         return 0;
     /* shared, so that we can build the filter while the process is busy with its mounts */
     void *p =
@@ -275,6 +275,13 @@ static int set_oom_score(struct create *c, struct err *e)
     return rc < 0 ? err_neg(e, rc, "failed to set oom_score_adj to %s", text) : 0;
 }
 
+static int build_filter(struct create *c, struct err *e)
+{
+    TRY(seccomp_build_cached(c->o->root, c->spec.linux_->seccomp, c->filter, e));
+    oplog(&c->o->log, HULLRUN_DEBUG, "seccomp filter flags: %u", c->filter->flags);
+    return 0;
+}
+
 static int bless_process(struct create *c, struct err *e)
 {
     char state;
@@ -286,9 +293,7 @@ static int bless_process(struct create *c, struct err *e)
         return err_set(e, ERR_INTERNAL, "the container's process has died");
     TRY(sync_send(c->child.sync, SYNC_GO, NULL, e));
     TRY(limits_apply(&c->limits, &c->cgroup, e));
-    if (c->filter != NULL)
-        TRY(seccomp_build_cached(c->o->root, c->spec.linux_->seccomp, c->filter, e));
-    return 0;
+    return c->filter != NULL ? build_filter(c, e) : 0;
 }
 
 /* ---- the conversation ------------------------------------------------------------------------ */
@@ -333,6 +338,14 @@ static int on_ready(struct create *c, struct err *e)
     return sync_send(c->child.sync, SYNC_GO, NULL, e);
 }
 
+static int on_listener(struct create *c, int listener, struct err *e)
+{
+    struct oci_state s = record_oci_state(&c->record, "creating", c->child.pid);
+    return agent_introduce(c->spec.linux_->seccomp, &s, &c->child, listener, e) < 0
+               ? err_wrap(e, "error during container init")
+               : 0;
+}
+
 static int converse(struct create *c, struct err *e)
 {
     bool ready = false;
@@ -357,6 +370,9 @@ static int converse(struct create *c, struct err *e)
             break;
         case SYNC_LINE:
             oplog_relay(&c->o->log, &m);
+            break;
+        case SYNC_LISTENER:
+            TRY(on_listener(c, m.sys, e));
             break;
         case SYNC_ERROR:
             *e = m.err;

@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/agent.h"
 #include "runtime/console.h"
 #include "runtime/init.h"
 #include "runtime/io.h"
@@ -109,7 +110,7 @@ static int plan_cgroup(struct exec *x, struct err *e)
 static int prepare_filter(struct exec *x, struct err *e)
 {
     const struct oci_seccomp *s = x->spec.linux_->seccomp;
-    if (s == NULL || s->default_action == NULL || *s->default_action == '\0')
+    if (!seccomp_wanted(s))
         return 0;
     void *p =
         mmap(NULL, sizeof(*x->filter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -169,8 +170,9 @@ static int run(struct exec *x, int sync, struct err *e)
                         .filter = x->filter,
                         .preserve_fds = x->o->io.preserve_fds,
                         .proc_fd = proc_fd,
+                        .sync = sync,
                         .a = x->a};
-    TRY(process_attributes(&p, x->spec.linux_->personality, e));
+    TRY(process_attributes(&p, x->spec.linux_, e));
     TRY(sync_send(sync, SYNC_READY, NULL, e));
     TRY(sync_wait_go(sync, e));
     process_close_fds(x->o->io.preserve_fds, &sync, 1);
@@ -252,6 +254,11 @@ static int converse(struct exec *x, struct err *e)
         }
         if (m.kind == SYNC_LINE) {
             oplog_relay(&x->o->log, &m);
+            continue;
+        }
+        if (m.kind == SYNC_LISTENER && ready) {
+            struct oci_state s = record_oci_state(&x->record, "running", (pid_t)x->record.pid);
+            TRY(agent_introduce(x->spec.linux_->seccomp, &s, &x->child, m.sys, e));
             continue;
         }
         if (m.kind != SYNC_READY)

@@ -4,8 +4,10 @@
  */
 #include "runtime/hooks.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,6 +24,16 @@ static void tail_of(int fd, char out[static QUOTED_MAX + 1])
     off_t from = end > QUOTED_MAX ? end - QUOTED_MAX : 0;
     ssize_t n = end > 0 ? pread(fd, out, QUOTED_MAX, from) : 0;
     out[n > 0 ? n : 0] = '\0';
+}
+
+/* As Go prints the end of a process: "exit status 3", "signal: bad system call". */
+static void describe(int status, char *out, size_t size)
+{
+    const char *name = status > 128 ? sigdescr_np(status - 128) : NULL;
+    int n = name == NULL ? snprintf(out, size, "exit status %d", status)
+                         : snprintf(out, size, "signal: %s", name);
+    for (int i = 0; name != NULL && i < n; i++)
+        out[i] = (char)tolower((unsigned char)out[i]);
 }
 
 static int run_one(const char *kind, size_t index, const struct oci_hook *h, struct buf *state,
@@ -59,12 +71,12 @@ static int run_one(const char *kind, size_t index, const struct oci_hook *h, str
                      "error running %s hook #%zu: hook ran past specified timeout of %lld.0s", kind,
                      index, (long long)seconds);
     } else if (rc == 0 && status != 0) {
-        char said[QUOTED_MAX + 1], said_err[QUOTED_MAX + 1];
+        char said[QUOTED_MAX + 1], said_err[QUOTED_MAX + 1], end[64];
+        describe(status, end, sizeof(end));
         tail_of(out, said);
         tail_of(err, said_err);
-        rc = err_set(e, ERR_INTERNAL, "error running %s hook #%zu: %s %d, stdout: %s, stderr: %s",
-                     kind, index, status > 128 ? "signal" : "exit status",
-                     status > 128 ? status - 128 : status, said, said_err);
+        rc = err_set(e, ERR_INTERNAL, "error running %s hook #%zu: %s, stdout: %s, stderr: %s",
+                     kind, index, end, said, said_err);
     }
     proc_done(&child);
     return rc;

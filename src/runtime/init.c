@@ -223,8 +223,9 @@ static int run(struct init *i, int sync, struct err *e)
                         .preserve_fds = i->o->io.preserve_fds,
                         .drop_groups = spec_ns(s, "user") != NULL && geteuid() != 0,
                         .proc_fd = root.proc_fd,
+                        .sync = sync,
                         .a = i->a};
-    TRY(process_attributes(&p, s->linux_->personality, e));
+    TRY(process_attributes(&p, s->linux_, e));
     TRY(sync_send(sync, SYNC_READY, NULL, e));
     TRY(sync_wait_go(sync, e));
     rootfs_done(&root);

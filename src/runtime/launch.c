@@ -53,6 +53,13 @@ int sync_recv(int sock, struct sync_msg *out, int *out_fd, struct err *e)
     return n > 0;
 }
 
+int sync_listener(int sock, int listener, struct err *e)
+{
+    struct sync_msg m = {.kind = SYNC_LISTENER, .sys = listener};
+    int rc = fd_write_all(sock, &m, offsetof(struct sync_msg, err));
+    return rc < 0 ? err_neg(e, rc, "talk to the runtime") : sync_wait_go(sock, e);
+}
+
 int sync_wait_go(int sock, struct err *e)
 {
     struct sync_msg m;

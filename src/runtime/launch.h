@@ -38,20 +38,22 @@ struct child {
     }
 
 enum sync_kind {
-    SYNC_GO,      /* parent: continue */
-    SYNC_PID,     /* the helper in between: this is the process */
-    SYNC_MOUNTED, /* child: the file system stands; waits for GO */
-    SYNC_READY,   /* child: only privileges are left to drop; waits for GO */
-    SYNC_CLONE,   /* child: please clone the mount tree at err.msg (pid: recursive) for me */
-    SYNC_LINE,    /* child: err.msg is a line for the operator, sys its level */
-    SYNC_ERROR,   /* child: err says why it ended */
+    SYNC_GO,       /* parent: continue */
+    SYNC_PID,      /* the helper in between: this is the process */
+    SYNC_MOUNTED,  /* child: the file system stands; waits for GO */
+    SYNC_READY,    /* child: only privileges are left to drop; waits for GO */
+    SYNC_CLONE,    /* child: please clone the mount tree at err.msg (pid: recursive) for me */
+    SYNC_LINE,     /* child: err.msg is a line for the operator, sys its level */
+    SYNC_LISTENER, /* child: its descriptor sys is for the seccomp agent; waits for GO */
+    SYNC_ERROR,    /* child: err says why it ended */
 };
 
 /* One message; its text is err.msg. */
 struct sync_msg {
     enum sync_kind kind;
     pid_t pid;
-    int sys; /* answer to SYNC_CLONE: 0 and a descriptor, or -errno; of a line its level */
+    int sys; /* answer to SYNC_CLONE: 0 and a descriptor, or -errno; of a line its level; of
+                SYNC_LISTENER a descriptor's number */
     struct err err;
 };
 
@@ -82,6 +84,12 @@ int sync_send(int sock, enum sync_kind kind, const struct err *err, struct err *
 /** The next message: 1, or 0 when the other side is gone. *out_fd (may be NULL) gets a descriptor
  * that came along, or -1. */
 int sync_recv(int sock, struct sync_msg *out, int *out_fd, struct err *e);
+
+/**
+ * In the child, with a filter in force that an agent decides for: let the parent fetch descriptor
+ * listener and wait until the agent has it. Uses write(2), which no such filter may hold up.
+ */
+int sync_listener(int sock, int listener, struct err *e);
 
 /** Wait for GO; an end of the conversation is an error. */
 int sync_wait_go(int sock, struct err *e);

@@ -21,6 +21,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/launch.h"
+#include "runtime/mempolicy.h"
 #include "runtime/oplog.h"
 #include "runtime/spec.h"
 #include "sys/caps.h"
@@ -162,8 +164,17 @@ static int set_labels(const struct process *p, struct err *e)
     return 0;
 }
 
-int process_attributes(struct process *p, const struct oci_personality *personality_, struct err *e)
+static int set_personality(const struct oci_personality *p, struct err *e)
 {
+    bool is32 = strcmp(p->domain, "LINUX32") == 0;
+    if (!is32 && strcmp(p->domain, "LINUX") != 0)
+        return err_set(e, ERR_INVALID, "invalid personality domain %s", p->domain);
+    return personality(is32 ? PER_LINUX32 : PER_LINUX) < 0 ? err_sys(e, "set personality") : 0;
+}
+
+int process_attributes(struct process *p, const struct oci_linux *l, struct err *e)
+{
+    struct mempolicy policy;
     TRY(set_labels(p, e));
     if (p->spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_sys(e, "set no_new_privs");
@@ -171,14 +182,12 @@ int process_attributes(struct process *p, const struct oci_personality *personal
         TRY(set_scheduler(p->spec->scheduler, e));
     if (p->spec->io_priority != NULL)
         TRY(set_io_priority(p->spec->io_priority, e));
-    if (personality_ != NULL && given(personality_->domain)) {
-        bool is32 = strcmp(personality_->domain, "LINUX32") == 0;
-        if (!is32 && strcmp(personality_->domain, "LINUX") != 0)
-            return err_set(e, ERR_INVALID, "invalid personality domain %s", personality_->domain);
-        if (personality(is32 ? PER_LINUX32 : PER_LINUX) < 0)
-            return err_sys(e, "set personality");
-    }
-    return 0;
+    if (l->personality != NULL && given(l->personality->domain))
+        TRY(set_personality(l->personality, e));
+    if (l->memory_policy == NULL)
+        return 0;
+    TRY(mempolicy_parse(l->memory_policy, &policy, e));
+    return mempolicy_apply(&policy, e);
 }
 
 /* ---- environment -------------------------------------------------------------------------- */
@@ -410,8 +419,16 @@ static int become_user(const struct process *p, struct err *e)
 
 static int install_filter(const struct process *p, struct err *e)
 {
-    int rc = p->filter != NULL ? seccomp_install(p->filter) : 0;
-    return rc < 0 ? err_neg(e, rc, "error loading seccomp filter into kernel") : 0;
+    int listener = -1, rc = seccomp_install(p->filter, &listener);
+    if (rc < 0)
+        return err_neg(e, rc,
+                       "unable to init seccomp: error loading seccomp filter into kernel: error "
+                       "loading seccomp filter");
+    if (listener < 0)
+        return 0;
+    TRY(sync_listener(p->sync, listener, e));
+    fd_close(listener); /* the agent has it, and may be asked about this very call */
+    return 0;
 }
 
 int process_prepare(struct process *p, struct err *e)

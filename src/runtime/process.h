@@ -13,6 +13,7 @@ struct process {
     size_t preserve_fds;
     bool drop_groups; /* setgroups is denied in this user namespace */
     int proc_fd;      /* a procfs that the container cannot redirect, or -1 */
+    int sync;         /* the conversation with the runtime: a listener goes through it */
     struct arena *a;
     /* set by process_prepare */
     const char *path; /* what execve gets */
@@ -20,8 +21,8 @@ struct process {
 };
 
 /** Kernel attributes that need privilege or a clean start: no_new_privs, scheduler, I/O priority,
- * personality, AppArmor and SELinux labels. */
-int process_attributes(struct process *p, const struct oci_personality *personality, struct err *e);
+ * personality and memory policy (those of the container), AppArmor and SELinux labels. */
+int process_attributes(struct process *p, const struct oci_linux *l, struct err *e);
 
 /**
  * Become the user: cwd, environment, capabilities, groups, ids; find the program ("exec: "x":

@@ -161,14 +161,19 @@ const char *hullrun_status_name(enum hullrun_status s)
     return names[s];
 }
 
+struct oci_state record_oci_state(const struct record *r, const char *status, pid_t pid)
+{
+    return (struct oci_state){.oci_version = OCI_RUNTIME_VERSION,
+                              .id = r->id,
+                              .status = status,
+                              .pid = pid,
+                              .bundle = r->bundle,
+                              .annotations = r->annotations};
+}
+
 void record_hook_state(const struct record *r, const char *status, pid_t pid, struct buf *out)
 {
-    struct oci_state s = {.oci_version = OCI_RUNTIME_VERSION,
-                          .id = r->id,
-                          .status = status,
-                          .pid = pid,
-                          .bundle = r->bundle,
-                          .annotations = r->annotations};
+    struct oci_state s = record_oci_state(r, status, pid);
     json_write(&oci_state_json, &s, out);
 }
 

@@ -63,6 +63,9 @@ void record_cgroup(const struct record *r, struct arena *a, struct cgroup *out);
 /** State letter and start time (clock ticks) of a process; false when there is none. */
 bool record_proc_stat(pid_t pid, char *out_state, uint64_t *out_start);
 
+/** The specification's state of the container; borrows from r. */
+struct oci_state record_oci_state(const struct record *r, const char *status, pid_t pid);
+
 /** The state document that hooks get, as JSON. */
 void record_hook_state(const struct record *r, const char *status, pid_t pid, struct buf *out);
 

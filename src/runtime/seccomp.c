@@ -20,72 +20,107 @@ struct name_value {
     uint32_t value;
 };
 
+/* Sorted, as `features` shows them. */
 static const struct name_value actions[] = {
-    {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
-    {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
-    {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
-    {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
-    {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0)},
-    {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
     {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
+    {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0)},
+    {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
+    {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
+    {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
     {"SCMP_ACT_LOG", SCMP_ACT_LOG},
     {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
+    {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
+    {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
 };
 
 static const struct name_value operators[] = {
+    {"SCMP_CMP_EQ", SCMP_CMP_EQ}, {"SCMP_CMP_GE", SCMP_CMP_GE},
+    {"SCMP_CMP_GT", SCMP_CMP_GT}, {"SCMP_CMP_LE", SCMP_CMP_LE},
+    {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
     {"SCMP_CMP_NE", SCMP_CMP_NE},
-    {"SCMP_CMP_LT", SCMP_CMP_LT},
-    {"SCMP_CMP_LE", SCMP_CMP_LE},
-    {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-    {"SCMP_CMP_GE", SCMP_CMP_GE},
-    {"SCMP_CMP_GT", SCMP_CMP_GT},
-    {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 };
 
 static const struct name_value architectures[] = {
-    {"SCMP_ARCH_X86", SCMP_ARCH_X86},
-    {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
-    {"SCMP_ARCH_X32", SCMP_ARCH_X32},
-    {"SCMP_ARCH_ARM", SCMP_ARCH_ARM},
     {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64},
+    {"SCMP_ARCH_ARM", SCMP_ARCH_ARM},
+#ifdef SCMP_ARCH_LOONGARCH64
+    {"SCMP_ARCH_LOONGARCH64", SCMP_ARCH_LOONGARCH64},
+#endif
     {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},
     {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64},
     {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32},
     {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
     {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64},
     {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
+    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
+    {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
     {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
     {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64},
     {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE},
+    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
     {"SCMP_ARCH_S390", SCMP_ARCH_S390},
     {"SCMP_ARCH_S390X", SCMP_ARCH_S390X},
-    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
-    {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
-    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
+    {"SCMP_ARCH_X32", SCMP_ARCH_X32},
+    {"SCMP_ARCH_X86", SCMP_ARCH_X86},
+    {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
 };
 
 static const struct name_value flags[] = {
-    {"SECCOMP_FILTER_FLAG_TSYNC", 0}, /* one thread only: nothing to synchronise */
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    {"SECCOMP_FILTER_FLAG_TSYNC", 0}, /* one thread only: nothing to synchronise */
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV},
 };
 
-static int find(const struct name_value *table, size_t n, const char *what, const char *name,
-                uint32_t *out, struct err *e)
+static const struct {
+    const struct name_value *v;
+    size_t n;
+} tables[] = {
+    [SECCOMP_ACTIONS] = {actions, ARRAY_LEN(actions)},
+    [SECCOMP_OPERATORS] = {operators, ARRAY_LEN(operators)},
+    [SECCOMP_ARCHITECTURES] = {architectures, ARRAY_LEN(architectures)},
+    [SECCOMP_FLAGS] = {flags, ARRAY_LEN(flags)},
+    [SECCOMP_FLAGS_SUPPORTED] = {flags, ARRAY_LEN(flags)},
+};
+
+/* A kernel that knows the flags gets as far as reading the program, which is not there. */
+static bool flag_supported(uint32_t bit)
 {
-    for (size_t i = 0; i < n; i++)
-        if (name != NULL && strcmp(table[i].name, name) == 0) {
-            *out = table[i].value;
+    if (bit == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+        bit |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, bit, NULL) < 0 && errno == EFAULT;
+}
+
+size_t seccomp_words(enum seccomp_table t, const char **out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < tables[t].n && n < max; i++)
+        if (t != SECCOMP_FLAGS_SUPPORTED || flag_supported(tables[t].v[i].value))
+            out[n++] = tables[t].v[i].name;
+    return n;
+}
+
+static int find(enum seccomp_table t, const char *name, uint32_t *out, struct err *e)
+{
+    static const char *const kinds[] = {[SECCOMP_ACTIONS] = "action",
+                                        [SECCOMP_OPERATORS] = "operator",
+                                        [SECCOMP_ARCHITECTURES] = "arch"};
+    if (name == NULL)
+        name = "";
+    for (size_t i = 0; i < tables[t].n; i++)
+        if (strcmp(tables[t].v[i].name, name) == 0) {
+            *out = tables[t].v[i].value;
             return 0;
         }
-    return err_set(e, ERR_INVALID, "seccomp: unknown %s %s", what, name != NULL ? name : "\"\"");
+    return t == SECCOMP_FLAGS
+               ? err_set(e, ERR_INVALID, "seccomp flag %s is not known to runc", name)
+               : err_set(e, ERR_INVALID, "string %s is not a valid %s for seccomp", name, kinds[t]);
 }
-#define FIND(table, what, name, out, e) find(table, ARRAY_LEN(table), what, name, out, e)
 
 /* An action with its error number: EPERM unless given; only ERRNO and TRACE carry one. */
 static int action_of(const char *name, const uint64_t *number, uint32_t *out, struct err *e)
 {
-    TRY(FIND(actions, "action", name, out, e));
+    TRY(find(SECCOMP_ACTIONS, name, out, e));
     bool carries = *out == SCMP_ACT_ERRNO(0) || *out == SCMP_ACT_TRACE(0);
     if (number != NULL && !carries)
         return err_set(e, ERR_INVALID, "seccomp: errnoRet is not supported with action %s", name);
@@ -94,9 +129,6 @@ static int action_of(const char *name, const uint64_t *number, uint32_t *out, st
                        (unsigned long long)*number);
     if (carries)
         *out |= (uint32_t)(number != NULL ? *number : EPERM);
-    if (*out == SCMP_ACT_NOTIFY)
-        return err_set(e, ERR_UNIMPLEMENTED,
-                       "seccomp: SCMP_ACT_NOTIFY is not supported by hull-runc");
     return 0;
 }
 
@@ -115,38 +147,80 @@ static int flags_of(const struct oci_seccomp *s, unsigned *out, struct err *e)
         char name[64];
         uint32_t bit = 0;
         if (word.n >= sizeof(name))
-            return err_set(e, ERR_INVALID, "seccomp: unknown flag");
+            return err_set(e, ERR_INVALID, "seccomp flag %.*s is not known to runc", STR_ARG(word));
         memcpy(name, word.p, word.n);
         name[word.n] = '\0';
-        TRY(FIND(flags, "flag", name, &bit, e));
+        TRY(find(SECCOMP_FLAGS, name, &bit, e));
         *out |= bit;
     }
     return 0;
+}
+
+static int check_notify(const struct oci_seccomp *s, struct err *e)
+{
+    uint32_t action = SECCOMP_RET_USER_NOTIF;
+    if (s->listener_path == NULL || *s->listener_path == '\0')
+        return err_set(e, ERR_INVALID, "seccomp listenerPath is not set");
+    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0)
+        return err_sys(e, "seccomp notify unsupported");
+    return 0;
+}
+
+static int check_call(const struct oci_seccomp_syscall *call, bool *notify, struct err *e)
+{
+    uint32_t action, op;
+    TRY(action_of(call->action, call->errno_ret, &action, e));
+    *notify |= action == SCMP_ACT_NOTIFY;
+    for (size_t i = 0; i < call->names.n; i++) {
+        const char *name = call->names.v[i];
+        if (*name == '\0')
+            return err_set(e, ERR_INVALID,
+                           "unable to init seccomp: empty string is not a valid syscall");
+        /* the process writes to tell us that its listener can be fetched */
+        if (action == SCMP_ACT_NOTIFY && strcmp(name, "write") == 0)
+            return err_set(e, ERR_INVALID,
+                           "unable to init seccomp: SCMP_ACT_NOTIFY cannot be used for the write "
+                           "syscall");
+    }
+    vec_each(arg, &call->args) {
+        TRY(find(SECCOMP_OPERATORS, arg->op, &op, e));
+        if (arg->index > 5)
+            return err_set(e, ERR_INVALID,
+                           "unable to init seccomp: error creating seccomp syscall condition for "
+                           "syscall %s: syscalls only have up to 6 arguments (%llu given)",
+                           call->names.n > 0 ? call->names.v[0] : "",
+                           (unsigned long long)arg->index);
+    }
+    return 0;
+}
+
+bool seccomp_wanted(const struct oci_seccomp *s)
+{
+    return s != NULL &&
+           ((s->default_action != NULL && *s->default_action != '\0') || s->syscalls.n > 0);
 }
 
 int seccomp_check(const struct oci_seccomp *s, struct err *e)
 {
     uint32_t value;
     unsigned bits;
+    bool notify = false;
     TRY(action_of(s->default_action, s->default_errno_ret, &value, e));
+    if (value == SCMP_ACT_NOTIFY)
+        return err_set(e, ERR_INVALID,
+                       "unable to init seccomp: SCMP_ACT_NOTIFY cannot be used as default action");
     TRY(flags_of(s, &bits, e));
     for (size_t i = 0; i < s->architectures.n; i++)
-        TRY(FIND(architectures, "architecture", s->architectures.v[i], &value, e));
-    vec_each(call, &s->syscalls) {
-        TRY(action_of(call->action, call->errno_ret, &value, e));
-        vec_each(arg, &call->args) {
-            TRY(FIND(operators, "operator", arg->op, &value, e));
-            if (arg->index > 5)
-                return err_set(e, ERR_INVALID, "seccomp: argument index %llu is out of range",
-                               (unsigned long long)arg->index);
-        }
-    }
-    return 0;
+        TRY(find(SECCOMP_ARCHITECTURES, s->architectures.v[i], &value, e));
+    vec_each(call, &s->syscalls)
+        TRY(check_call(call, &notify, e));
+    return notify ? check_notify(s, e) : 0;
 }
 
 static int rule_failed(int r, const char *name, struct err *e)
 {
-    return err_neg(e, r, "seccomp: error adding rule for syscall %s", name);
+    return err_neg(e, r, "unable to init seccomp: error adding seccomp filter rule for syscall %s",
+                   name);
 }
 
 /* Conditions on different arguments hold together; one argument named twice means "either". */
@@ -160,7 +234,7 @@ static int add_rules(scmp_filter_ctx ctx, const struct oci_seccomp_syscall *call
     for (size_t i = 0; i < call->args.n; i++) {
         const struct oci_seccomp_arg *arg = &call->args.v[i];
         uint32_t op = 0;
-        TRY(FIND(operators, "operator", arg->op, &op, e));
+        TRY(find(SECCOMP_OPERATORS, arg->op, &op, e));
         cmp[i] = (struct scmp_arg_cmp){(unsigned)arg->index, (enum scmp_compare)op, arg->value,
                                        arg->value_two};
         for (size_t k = 0; k < i; k++)
@@ -182,7 +256,7 @@ static int add_architectures(scmp_filter_ctx ctx, const struct oci_seccomp *s, s
 {
     for (size_t i = 0; i < s->architectures.n; i++) {
         uint32_t token = 0;
-        TRY(FIND(architectures, "architecture", s->architectures.v[i], &token, e));
+        TRY(find(SECCOMP_ARCHITECTURES, s->architectures.v[i], &token, e));
         int r = seccomp_arch_add(ctx, token);
         if (r < 0 && r != -EEXIST)
             return err_neg(e, r, "seccomp: add %s", s->architectures.v[i]);
@@ -191,13 +265,15 @@ static int add_architectures(scmp_filter_ctx ctx, const struct oci_seccomp *s, s
 }
 
 static int add_syscalls(scmp_filter_ctx ctx, const struct oci_seccomp *s, uint32_t standard,
-                        struct err *e)
+                        unsigned *flags_, struct err *e)
 {
     vec_each(call, &s->syscalls) {
         uint32_t action = 0;
         TRY(action_of(call->action, call->errno_ret, &action, e));
         if (action == standard)
             continue;
+        if (action == SCMP_ACT_NOTIFY)
+            *flags_ |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
         for (size_t i = 0; i < call->names.n; i++) {
             int number = seccomp_syscall_resolve_name(call->names.v[i]);
             if (number != __NR_SCMP_ERROR)
@@ -280,12 +356,12 @@ int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, stru
     if (rc == 0 && s->syscalls.n > 32)
         (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a list */
     if (rc == 0)
-        rc = add_syscalls(ctx, s, standard, e);
+        rc = add_syscalls(ctx, s, standard, &out->flags, e);
     if (rc == 0 && wants_prefix(standard)) {
         put_prefix(s, seccomp_arch_native(), out);
         for (size_t i = 0; i < s->architectures.n; i++) {
             uint32_t token = 0;
-            (void)FIND(architectures, "architecture", s->architectures.v[i], &token, e);
+            (void)find(SECCOMP_ARCHITECTURES, s->architectures.v[i], &token, e);
             if (token != seccomp_arch_native())
                 put_prefix(s, token, out);
         }
@@ -296,9 +372,16 @@ int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, stru
     return rc;
 }
 
-int seccomp_install(const struct seccomp_program *p)
+bool seccomp_notifies(const struct seccomp_program *p)
+{
+    return (p->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+}
+
+int seccomp_install(const struct seccomp_program *p, int *out_listener)
 {
     struct sock_fprog prog = {.len = (unsigned short)p->n,
                               .filter = (struct sock_filter *)(uintptr_t)p->code};
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->flags, &prog) < 0 ? -errno : 0;
+    long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->flags, &prog);
+    *out_listener = r >= 0 && seccomp_notifies(p) ? (int)r : -1;
+    return r < 0 ? -errno : 0;
 }

@@ -17,7 +17,22 @@ struct seccomp_program {
     struct sock_filter code[SECCOMP_INSNS_MAX];
 };
 
-/** Check actions, operators, architectures, flags without building. INVALID. */
+/** The words that profiles may use; flags supported are those that this kernel takes. */
+enum seccomp_table {
+    SECCOMP_ACTIONS,
+    SECCOMP_OPERATORS,
+    SECCOMP_ARCHITECTURES,
+    SECCOMP_FLAGS,
+    SECCOMP_FLAGS_SUPPORTED,
+};
+
+/** The words of a table, at most max; how many there are. */
+size_t seccomp_words(enum seccomp_table t, const char **out, size_t max);
+
+/** Whether there is a profile to install: s may be NULL or say nothing. */
+bool seccomp_wanted(const struct oci_seccomp *s);
+
+/** Check actions, operators, architectures, flags, notification without building. INVALID. */
 int seccomp_check(const struct oci_seccomp *s, struct err *e);
 
 /** Build the program. System calls that libseccomp does not know are left out; numbers newer than
@@ -35,7 +50,14 @@ int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, stru
 int seccomp_build_cached(const char *root, const struct oci_seccomp *s, struct seccomp_program *out,
                          struct err *e);
 
-/** Install it for this process: needs no_new_privs or CAP_SYS_ADMIN. 0 or -errno. */
-int seccomp_install(const struct seccomp_program *p);
+/** Whether an agent decides about some system calls. */
+bool seccomp_notifies(const struct seccomp_program *p);
+
+/**
+ * Install it for this process: needs no_new_privs or CAP_SYS_ADMIN. 0 or -errno.
+ *
+ * *out_listener  the descriptor (close-on-exec) for the agent when the program notifies, else -1.
+ */
+int seccomp_install(const struct seccomp_program *p, int *out_listener);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/mempolicy.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
 #include "sys/ns.h"
@@ -286,8 +287,6 @@ static int check_missing(const struct oci_spec *s, struct err *e)
                        "intelRdt is specified in config, but Intel RDT is not enabled");
     if (s->linux_->net_devices != NULL && strcmp(s->linux_->net_devices, "{}") != 0)
         return err_set(e, ERR_UNIMPLEMENTED, "netDevices are not supported by hull-runc");
-    if (s->linux_->memory_policy != NULL)
-        return err_set(e, ERR_UNIMPLEMENTED, "memoryPolicy is not supported by hull-runc");
     return 0;
 }
 
@@ -301,6 +300,9 @@ int spec_check(const struct oci_spec *s, struct err *e)
     TRY(check_namespaces(s, e));
     TRY(check_propagation(s, e));
     TRY(check_missing(s, e));
+    struct mempolicy policy;
+    if (s->linux_->memory_policy != NULL)
+        TRY(mempolicy_parse(s->linux_->memory_policy, &policy, e));
     if (*text(s->hostname) != '\0' && !own_ns(s, "uts"))
         return err_set(e, ERR_INVALID, "unable to set hostname without a private UTS namespace");
     if (*text(s->domainname) != '\0' && !own_ns(s, "uts"))

@@ -38,16 +38,21 @@ int sock_dial(const char *path, int timeout_ms, struct err *e)
     auto_fd int fd = -1;
 
     TRY(address(path, &a, e));
+    socklen_t n = sizeof(a);
+    if (path[0] == '@') { /* abstract: no file, and the name ends where the address does */
+        a.sun_path[0] = '\0';
+        n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    }
     TRY(fd = new_socket(timeout_ms == 0 ? SOCK_NONBLOCK : 0, e));
     /* on a unix socket connect waits only for room in the backlog, and for as long as a send may */
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
-        connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-        (void)err_sys(e, "dial unix %s", a.sun_path);
+        connect(fd, (struct sockaddr *)&a, n) < 0) {
+        (void)err_sys(e, "dial unix %s: connect", path);
         e->kind = ERR_UNAVAILABLE;
         return -1;
     }
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever)) < 0)
-        return err_sys(e, "dial unix %s", a.sun_path);
+        return err_sys(e, "dial unix %s", path);
     return take_fd(&fd);
 }
 

@@ -8,7 +8,7 @@
 #include "base/err.h"
 
 /**
- * Connect to the socket at path.
+ * Connect to the socket at path; "@name" is an abstract one.
  *
  * timeout_ms  how long to wait for room in the listener's backlog; 0: not at all, and the
  * descriptor is non-blocking.

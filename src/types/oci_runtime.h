@@ -249,28 +249,34 @@ JSON_TYPE(oci_seccomp_syscall, OCI_SECCOMP_SYSCALL)
     F(T, list, syscalls, "syscalls", JSON_OMITEMPTY, oci_seccomp_syscall)
 JSON_TYPE(oci_seccomp, OCI_SECCOMP)
 
+#define OCI_MEMORY_POLICY(T, F)               \
+    F(T, str, mode, "mode", 0)                \
+    F(T, str, nodes, "nodes", JSON_OMITEMPTY) \
+    F(T, strv, flags, "flags", JSON_OMITEMPTY)
+JSON_TYPE(oci_memory_policy, OCI_MEMORY_POLICY)
+
 #define OCI_PERSONALITY(T, F)      \
     F(T, str, domain, "domain", 0) \
     F(T, strv, flags, "flags", JSON_OMITEMPTY)
 JSON_TYPE(oci_personality, OCI_PERSONALITY)
 
-#define OCI_LINUX(T, F)                                                     \
-    F(T, list, uid_mappings, "uidMappings", JSON_OMITEMPTY, oci_id_mapping) \
-    F(T, list, gid_mappings, "gidMappings", JSON_OMITEMPTY, oci_id_mapping) \
-    F(T, map, sysctl, "sysctl", JSON_OMITEMPTY)                             \
-    F(T, obj, resources, "resources", JSON_OMITEMPTY, oci_resources)        \
-    F(T, str, cgroups_path, "cgroupsPath", JSON_OMITEMPTY)                  \
-    F(T, list, namespaces, "namespaces", JSON_OMITEMPTY, oci_namespace)     \
-    F(T, list, devices, "devices", JSON_OMITEMPTY, oci_device)              \
-    F(T, raw, net_devices, "netDevices", JSON_OMITEMPTY)                    \
-    F(T, obj, seccomp, "seccomp", JSON_OMITEMPTY, oci_seccomp)              \
-    F(T, str, rootfs_propagation, "rootfsPropagation", JSON_OMITEMPTY)      \
-    F(T, strv, masked_paths, "maskedPaths", JSON_OMITEMPTY)                 \
-    F(T, strv, readonly_paths, "readonlyPaths", JSON_OMITEMPTY)             \
-    F(T, str, mount_label, "mountLabel", JSON_OMITEMPTY)                    \
-    F(T, raw, intel_rdt, "intelRdt", JSON_OMITEMPTY)                        \
-    F(T, raw, memory_policy, "memoryPolicy", JSON_OMITEMPTY)                \
-    F(T, obj, personality, "personality", JSON_OMITEMPTY, oci_personality)  \
+#define OCI_LINUX(T, F)                                                         \
+    F(T, list, uid_mappings, "uidMappings", JSON_OMITEMPTY, oci_id_mapping)     \
+    F(T, list, gid_mappings, "gidMappings", JSON_OMITEMPTY, oci_id_mapping)     \
+    F(T, map, sysctl, "sysctl", JSON_OMITEMPTY)                                 \
+    F(T, obj, resources, "resources", JSON_OMITEMPTY, oci_resources)            \
+    F(T, str, cgroups_path, "cgroupsPath", JSON_OMITEMPTY)                      \
+    F(T, list, namespaces, "namespaces", JSON_OMITEMPTY, oci_namespace)         \
+    F(T, list, devices, "devices", JSON_OMITEMPTY, oci_device)                  \
+    F(T, raw, net_devices, "netDevices", JSON_OMITEMPTY)                        \
+    F(T, obj, seccomp, "seccomp", JSON_OMITEMPTY, oci_seccomp)                  \
+    F(T, str, rootfs_propagation, "rootfsPropagation", JSON_OMITEMPTY)          \
+    F(T, strv, masked_paths, "maskedPaths", JSON_OMITEMPTY)                     \
+    F(T, strv, readonly_paths, "readonlyPaths", JSON_OMITEMPTY)                 \
+    F(T, str, mount_label, "mountLabel", JSON_OMITEMPTY)                        \
+    F(T, raw, intel_rdt, "intelRdt", JSON_OMITEMPTY)                            \
+    F(T, obj, memory_policy, "memoryPolicy", JSON_OMITEMPTY, oci_memory_policy) \
+    F(T, obj, personality, "personality", JSON_OMITEMPTY, oci_personality)      \
     F(T, mapobj, time_offsets, "timeOffsets", JSON_OMITEMPTY, oci_time_offset)
 JSON_TYPE(oci_linux, OCI_LINUX)
 
@@ -295,5 +301,15 @@ JSON_TYPE(oci_spec, OCI_SPEC)
     F(T, str, bundle, "bundle", 0)          \
     F(T, map, annotations, "annotations", JSON_OMITEMPTY)
 JSON_TYPE(oci_state, OCI_STATE)
+
+/* What a seccomp agent gets, with the descriptors that fds names (config-linux.md, "The Container
+ * Process State"). */
+#define OCI_CONTAINER_PROCESS_STATE(T, F)           \
+    F(T, str, oci_version, "ociVersion", 0)         \
+    F(T, strv, fds, "fds", 0)                       \
+    F(T, i64, pid, "pid", 0)                        \
+    F(T, str, metadata, "metadata", JSON_OMITEMPTY) \
+    F(T, val, state, "state", 0, oci_state)
+JSON_TYPE(oci_container_process_state, OCI_CONTAINER_PROCESS_STATE)
 
 #endif

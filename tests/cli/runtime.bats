@@ -208,6 +208,101 @@ teardown() {
     [[ $output == *"No space left on device"*alive* ]]
 }
 
+@test "seccomp: an agent decides about system calls, with the container's state, also for exec" {
+    cat >"$T/agent.py" <<'PY'
+# Gets listeners; each mkdir that they tell of is answered with "no medium found".
+import array, fcntl, json, os, socket, struct, sys, threading
+RECV, SEND = 0xC0502100, 0xC0182101
+def serve(fd):
+    while True:
+        note = bytearray(80)
+        try:
+            fcntl.ioctl(fd, RECV, note)
+            fcntl.ioctl(fd, SEND, struct.pack("<QqiI", struct.unpack_from("<Q", note)[0], 0, -123, 0))
+        except OSError:
+            return
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(8)
+open(sys.argv[1] + ".ready", "w").close()
+while True:
+    c, _ = s.accept()
+    text, anc, _, _ = c.recvmsg(1 << 20, 256)
+    fds = array.array("i")
+    fds.frombytes(anc[0][2])
+    assert len(anc) == 1 and len(fds) == 1
+    print(text.decode(), flush=True)
+    threading.Thread(target=serve, args=(fds[0],), daemon=True).start()
+PY
+    background agent python3 "$T/agent.py" "$T/agent.sock"
+    wait_until test -e "$T/agent.sock.ready"
+    local nnp
+    for nnp in true false; do
+        config --arg s "$T/agent.sock" --argjson n $nnp '.process.noNewPrivileges = $n | .annotations.a = "b" | .linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW",
+            "listenerPath": $s, "listenerMetadata": "meta", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}'
+        sh_c 'mkdir /tmp/x; ls /proc/self/fd | wc -l; exec sleep 1000'
+        rt create c1 >"$T/out" 2>&1 3>&- 4>&-
+        [ "$(ls "/proc/$(rt state c1 | jq .pid)/fd" | wc -l)" = 4 ] # the listener is the agent's alone
+        rt start c1
+        wait_until grep -q '^4$' "$T/out"
+        grep -q 'mkdir:.*No medium found' "$T/out" || fail "$(cat "$T/out")"
+        tail -1 "$T/log/agent" | jq -e --argjson p "$(rt state c1 | jq .pid)" --arg b "$PWD" '.fds == ["seccompFd"] and .pid == $p and .metadata == "meta" and
+            (.state | .id == "c1" and .status == "creating" and .pid == $p and .bundle == $b and .annotations.a == "b")'
+        run -1 rt exec c1 mkdir /tmp/y
+        [[ $output == *"No medium found"* ]] || fail "$output"
+        tail -1 "$T/log/agent" | jq -e --argjson p "$(rt state c1 | jq .pid)" '.pid != $p and .state.status == "running" and .state.pid == $p'
+        rt delete --force c1
+    done
+    finish agent
+    args true
+    run -1 rt run c1
+    [[ $output == *"failed to connect with seccomp agent specified in the seccomp profile: dial unix $T/agent.sock: connect: "* ]] || fail "$output"
+    nothing_left c1
+    config '.linux.seccomp.listenerPath = "@hull-no-such-agent"'
+    run -1 rt run c1
+    [[ $output == *"dial unix @hull-no-such-agent: connect: connection refused"* ]] || fail "$output"
+    nothing_left c1
+}
+
+@test "seccomp: what a profile may not say" {
+    local change text
+    while IFS='|' read -r change text; do
+        config ".linux.seccomp = {\"defaultAction\": \"SCMP_ACT_ALLOW\", \"listenerPath\": \"/x\", \"syscalls\": [{\"names\": [\"mkdir\"], \"action\": \"SCMP_ACT_ERRNO\"}]} | .linux.seccomp$change"
+        run -1 rt run c1
+        [[ $output == *"$text"* ]] || fail "$change: $output"
+    done <<'END'
+.defaultAction = "ODD"|string ODD is not a valid action for seccomp
+.defaultAction = ""|string  is not a valid action for seccomp
+.defaultAction = "SCMP_ACT_NOTIFY"|SCMP_ACT_NOTIFY cannot be used as default action
+.architectures = ["ODD"]|string ODD is not a valid arch for seccomp
+.flags = ["ODD"]|seccomp flag ODD is not known to runc
+.flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]|error loading seccomp filter: invalid argument
+.syscalls[0].action = "ODD"|string ODD is not a valid action for seccomp
+.syscalls[0] += {"action": "SCMP_ACT_KILL", "errnoRet": 3}|seccomp: errnoRet is not supported with action SCMP_ACT_KILL
+.syscalls[0].names = [""]|empty string is not a valid syscall
+.syscalls[0].args = [{"index": 1, "op": "ODD"}]|string ODD is not a valid operator for seccomp
+.syscalls[0].args = [{"index": 7, "op": "SCMP_CMP_EQ"}]|syscalls only have up to 6 arguments (7 given)
+.syscalls[0] += {"names": ["read", "write"], "action": "SCMP_ACT_NOTIFY"}|SCMP_ACT_NOTIFY cannot be used for the write syscall
+ += {"listenerPath": "", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}|seccomp listenerPath is not set
+END
+    nothing_left c1
+}
+
+@test "memory policy: of the process and of what is executed later" {
+    [ -e /proc/self/numa_maps ] || skip "the kernel has no NUMA"
+    config '.linux.memoryPolicy = {"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}'
+    args sleep 1000
+    rt run -d c1 >"$T/out" 2>&1 3>&- 4>&-
+    grep -q 'bind=static:0' "/proc/$(rt state c1 | jq .pid)/numa_maps"
+    run -0 rt exec c1 head -n 1 /proc/self/numa_maps
+    [[ $output == *"bind=static:0"* ]]
+    rt delete --force c1
+    config '.linux.memoryPolicy = {"mode": "MPOL_BIND", "nodes": "1023"}'
+    run -1 rt run c1
+    [[ $output == *"set_mempolicy: invalid argument"* ]] || fail "$output"
+    nothing_left c1
+}
+
 @test "rlimits; what we may not raise is the user's error" {
     config '.process.rlimits = [{"type": "RLIMIT_NOFILE", "hard": 77, "soft": 66}]'
     sh_c 'ulimit -n; ulimit -Hn'

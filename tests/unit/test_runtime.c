@@ -7,6 +7,7 @@
 
 #include "runtime/devices.h"
 #include "runtime/limits.h"
+#include "runtime/mempolicy.h"
 #include "runtime/record.h"
 #include "runtime/seccomp.h"
 #include "runtime/spec.h"
@@ -312,6 +313,69 @@ static void test_seccomp(void **state)
     assert_err(seccomp_check(&s, &e), ERR_INVALID, "SECCOMP_FILTER_FLAG_ODD");
 }
 
+static void test_seccomp_notify(void **state)
+{
+    (void)state;
+    auto_arena struct arena *a = arena_new();
+    static struct seccomp_program p;
+    struct oci_seccomp s;
+    const char *json =
+        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/a\",\"flags\":["
+        "\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\"],\"syscalls\":[{\"names\":[\"mkdir\"],"
+        "\"action\":\"SCMP_ACT_NOTIFY\"}]}";
+    assert_ok(json_parse(&oci_seccomp_json, &s, json, strlen(json), a, &e));
+    assert_ok(seccomp_check(&s, &e));
+    assert_ok(seccomp_build(&s, &p, &e));
+    assert_true(seccomp_notifies(&p));
+    assert_int_equal(p.flags,
+                     SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+    struct seccomp_data d = {.arch = 0xc000003e, .nr = 83};
+    assert_int_equal(run_filter(&p, &d), SECCOMP_RET_USER_NOTIF);
+    s.syscalls.v[0].names.v[0] = (char[]){"write"};
+    assert_err(seccomp_check(&s, &e), ERR_INVALID, "cannot be used for the write syscall");
+    s.syscalls.v[0].action = "SCMP_ACT_TRAP";
+    assert_ok(seccomp_check(&s, &e));
+    assert_ok(seccomp_build(&s, &p, &e));
+    assert_false(seccomp_notifies(&p));
+    assert_false(seccomp_wanted(NULL));
+    assert_true(seccomp_wanted(&s));
+}
+
+static void check_policy(const char *mode, const char *nodes, const char *wrong)
+{
+    struct mempolicy p;
+    struct oci_memory_policy doc = {.mode = mode, .nodes = nodes};
+    if (wrong == NULL)
+        assert_ok(mempolicy_parse(&doc, &p, &e));
+    else
+        assert_err(mempolicy_parse(&doc, &p, &e), ERR_INVALID, wrong);
+}
+
+static void test_memory_policy(void **state)
+{
+    (void)state;
+    struct mempolicy p;
+    struct oci_memory_policy doc = {.mode = "MPOL_BIND", .nodes = "0-2,64"};
+    assert_ok(mempolicy_parse(&doc, &p, &e));
+    assert_true(p.nodes[0] == 7 && p.nodes[1] == 1 && p.nodes[2] == 0);
+    check_policy("MPOL_DEFAULT", NULL, NULL);
+    check_policy("MPOL_PREFERRED", "0,,1", NULL);
+    check_policy(NULL, "0-7", "invalid memory policy mode \"\"");
+    check_policy("BIND", "0", "invalid memory policy mode \"BIND\"");
+    check_policy("MPOL_LOCAL", "0-7", "memory policy mode requires 0 nodes but got 8");
+    check_policy("MPOL_BIND", "", "memory policy mode requires at least one node but got 0");
+    check_policy("MPOL_BIND", "a",
+                 "invalid memory policy nodes \"a\": strconv.ParseUint: parsing "
+                 "\"a\": invalid syntax");
+    check_policy("MPOL_BIND", "0-9876543210", "parsing \"9876543210\": value out of range");
+    check_policy("MPOL_BIND", "1-0", "invalid range: 1-0");
+    check_policy("MPOL_BIND", "0-", "parsing \"\": invalid syntax");
+    check_policy("MPOL_BIND", "1024", "values larger than 1023 are not supported");
+    doc.flags = (struct strv){(char *[]){(char[]){"MPOL_F_ODD"}}, 1, 1};
+    assert_err(mempolicy_parse(&doc, &p, &e), ERR_INVALID,
+               "invalid memory policy flag \"MPOL_F_ODD\"");
+}
+
 static void test_ids(void **state)
 {
     (void)state;
@@ -349,12 +413,13 @@ static void test_cgroup_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spec),        cmocka_unit_test(test_spec_refused),
-        cmocka_unit_test(test_mappings),    cmocka_unit_test(test_mount_options),
-        cmocka_unit_test(test_conversions), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_devices),     cmocka_unit_test(test_caps),
-        cmocka_unit_test(test_seccomp),     cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_cgroup_plan),
+        cmocka_unit_test(test_spec),          cmocka_unit_test(test_spec_refused),
+        cmocka_unit_test(test_mappings),      cmocka_unit_test(test_mount_options),
+        cmocka_unit_test(test_conversions),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_devices),       cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_seccomp),       cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_cgroup_plan),   cmocka_unit_test(test_seccomp_notify),
+        cmocka_unit_test(test_memory_policy),
     };
     return cmocka_run_group_tests_name("runtime", tests, NULL, NULL);
 }
