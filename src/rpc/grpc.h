@@ -115,8 +115,8 @@ void *grpc_call_ctx(const struct grpc_call *c);
 /** The row of the table that the call was dispatched by. */
 const struct grpc_method *grpc_call_method(const struct grpc_call *c);
 
-/** Request metadata by its lower-case name ("containerd-namespace"), or NULL. The last one wins.
- * Lives as the call. */
+/** Request metadata by its lower-case name ("containerd-namespace"), or NULL. The first one wins:
+ * containerd's clients put what overrides in front. Lives as the call. */
 const char *grpc_call_metadata(const struct grpc_call *c, const char *name);
 
 /** Memory that lives as long as the call. Only for the handler while it runs. */

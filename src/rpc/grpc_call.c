@@ -196,9 +196,9 @@ const struct grpc_method *grpc_call_method(const struct grpc_call *c)
 
 const char *grpc_call_metadata(const struct grpc_call *c, const char *name)
 {
-    for (size_t i = c->metadata.n; i-- > 0;)
-        if (strcmp(c->metadata.v[i].name, name) == 0)
-            return c->metadata.v[i].value;
+    vec_each(md, &c->metadata)
+        if (strcmp(md->name, name) == 0)
+            return md->value;
     return NULL;
 }
 

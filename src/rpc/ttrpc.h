@@ -75,7 +75,8 @@ void *ttrpc_call_ctx(const struct ttrpc_call *c);
 /** The row of the table that the call was dispatched by. */
 const struct ttrpc_method *ttrpc_call_method(const struct ttrpc_call *c);
 
-/** Request metadata ("containerd-namespace-ttrpc"), or NULL. Lives as the call. */
+/** Request metadata ("containerd-namespace-ttrpc"), or NULL; the first one wins. Lives as the call.
+ */
 const char *ttrpc_call_metadata(const struct ttrpc_call *c, const char *key);
 
 /** Memory that lives as long as the call: for building the answer. */

@@ -142,7 +142,7 @@ const struct ttrpc_method *ttrpc_call_method(const struct ttrpc_call *c)
 
 const char *ttrpc_call_metadata(const struct ttrpc_call *c, const char *key)
 {
-    for (size_t i = c->request->n_metadata; i-- > 0;)
+    for (size_t i = 0; i < c->request->n_metadata; i++)
         if (strcmp(c->request->metadata[i]->key, key) == 0)
             return c->request->metadata[i]->value;
     return NULL;

@@ -222,8 +222,11 @@ static void unary_calls(void **state)
     (void)state;
     struct world *w = setup();
     auto_arena struct arena *a = arena_new();
-    struct grpc_md md[] = {{"containerd-namespace", "moby"}, {"containerd-lease", "x"}};
-    struct grpc_opts o = GRPC_OPTS(.metadata = md, .n_metadata = 2, .timeout_ms = 5000);
+    /* a client that narrows its context puts the new value in front of the old one */
+    struct grpc_md md[] = {{"containerd-namespace", "moby"},
+                           {"containerd-lease", "x"},
+                           {"containerd-namespace", "outer"}};
+    struct grpc_opts o = GRPC_OPTS(.metadata = md, .n_metadata = 3, .timeout_ms = 5000);
     Version__VersionResponse *v;
     struct err e = {0};
 
