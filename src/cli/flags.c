@@ -18,32 +18,6 @@ struct parse {
     struct err *e;
 };
 
-bool bytes_parse(const char *s, int64_t *out)
-{
-    static const char units[] = "bkmgtp";
-    char *end;
-    if (*s < '0' || *s > '9')
-        return false;
-    double v = strtod(s, &end);
-    while (*end == ' ')
-        end++;
-    if (*end != '\0') {
-        const char *unit = strchr(units, *end | 32);
-        if (unit == NULL)
-            return false;
-        v *= pow(1024, (double)(unit - units));
-        end++;
-        if (unit != units && (*end | 32) == 'i')
-            end++;
-        if (unit != units && (*end | 32) == 'b')
-            end++;
-    }
-    if (*end != '\0' || v > 9e18)
-        return false;
-    *out = (int64_t)v;
-    return true;
-}
-
 static bool bool_parse(const char *s, bool *out)
 {
     static const char *const words[] = {"true",  "1", "t", "T", "TRUE",  "True",

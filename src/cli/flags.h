@@ -51,7 +51,4 @@ int flags_parse(const struct flag_set *set, void *opts, bool stop_at_arg, int ar
                 struct arena *arena, struct strv *out_args, struct strv *out_given, bool *out_help,
                 struct err *e);
 
-/** "64m" → bytes; docker's units, base 1024, an optional b or ib behind them. */
-bool bytes_parse(const char *s, int64_t *out);
-
 #endif
