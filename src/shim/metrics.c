@@ -10,10 +10,10 @@
 #include "base/str.h"
 #include "proto/cgroup1.pb-c.h"
 #include "proto/cgroup2.pb-c.h"
+#include "sys/cgroup_stat.h"
 #include "sys/path.h"
 
 #define FILE_MAX ((size_t)256 << 10)
-#define CLOCK_TICK_NS 10000000ULL /* of cpuacct.stat: USER_HZ is 100 on every Linux */
 
 /* ---- where */
 
@@ -41,51 +41,6 @@ int cgroup_of(pid_t pid, struct arena *a, struct cgroup *out, struct err *e)
     return 0;
 }
 
-/* ---- reading */
-
-struct key {
-    const char *name;
-    size_t off; /* of a uint64_t */
-};
-
-/* A file of lines "key value". */
-static bool read_keys(const char *dir, const char *file, const struct key *keys, size_t n,
-                      void *out, struct arena *a)
-{
-    auto_buf struct buf text = BUF_MAX(FILE_MAX);
-    struct err ignored = {0};
-    if (dir == NULL ||
-        file_read(AT_FDCWD, arena_printf(a, "%s/%s", dir, file), &text, &ignored) < 0)
-        return false;
-    struct str rest = {text.p, text.n};
-    while (rest.n > 0) {
-        struct str value = str_cut(&rest, '\n'), key = str_cut(&value, ' ');
-        for (size_t i = 0; i < n; i++)
-            if (str_eq(key, keys[i].name))
-                (void)str_to_u64(value, 0, UINT64_MAX,
-                                 (uint64_t *)(void *)((char *)out + keys[i].off));
-    }
-    return true;
-}
-
-/* A file of one number; "max" is no limit. */
-static uint64_t read_number(const char *dir, const char *file)
-{
-    char text[64];
-    uint64_t v = 0;
-    if (dir == NULL || cgroup_read(dir, file, text, sizeof(text)) < 0)
-        return 0;
-    if (strcmp(text, "max") == 0)
-        return UINT64_MAX;
-    return str_to_u64(str_of(text), 0, UINT64_MAX, &v) ? v : 0;
-}
-
-static bool has(const char *dir, const char *file, struct arena *a)
-{
-    struct stat st;
-    return dir != NULL && stat(arena_printf(a, "%s/%s", dir, file), &st) == 0;
-}
-
 /* ---- v1 */
 
 #define M1(name, member)                            \
@@ -93,7 +48,7 @@ static bool has(const char *dir, const char *file, struct arena *a)
         name, offsetof(Cgroup1__MemoryStat, member) \
     }
 #define M1_TOTAL(name, member) M1(name, member), M1("total_" name, total_##member)
-static const struct key memory1_keys[] = {
+static const struct cgroup_key memory1_keys[] = {
     M1_TOTAL("cache", cache),
     M1_TOTAL("rss", rss),
     M1_TOTAL("rss_huge", rss_huge),
@@ -117,10 +72,10 @@ static Cgroup1__MemoryEntry *memory1_entry(const char *dir, const char *prefix, 
 {
     static const Cgroup1__MemoryEntry init = CGROUP1__MEMORY_ENTRY__INIT;
     Cgroup1__MemoryEntry *m = arena_dup(a, &init, sizeof(init));
-    m->limit = read_number(dir, arena_printf(a, "%s.limit_in_bytes", prefix));
-    m->usage = read_number(dir, arena_printf(a, "%s.usage_in_bytes", prefix));
-    m->max = read_number(dir, arena_printf(a, "%s.max_usage_in_bytes", prefix));
-    m->failcnt = read_number(dir, arena_printf(a, "%s.failcnt", prefix));
+    m->limit = cgroup_number(dir, arena_printf(a, "%s.limit_in_bytes", prefix));
+    m->usage = cgroup_number(dir, arena_printf(a, "%s.usage_in_bytes", prefix));
+    m->max = cgroup_number(dir, arena_printf(a, "%s.max_usage_in_bytes", prefix));
+    m->failcnt = cgroup_number(dir, arena_printf(a, "%s.failcnt", prefix));
     return m;
 }
 
@@ -128,22 +83,22 @@ static void memory1(const char *dir, struct arena *a, Cgroup1__Metrics *out)
 {
     static const Cgroup1__MemoryStat init = CGROUP1__MEMORY_STAT__INIT;
     static const Cgroup1__MemoryOomControl oom_init = CGROUP1__MEMORY_OOM_CONTROL__INIT;
-    static const struct key oom_keys[] = {
+    static const struct cgroup_key oom_keys[] = {
         {"oom_kill_disable", offsetof(Cgroup1__MemoryOomControl, oom_kill_disable)},
         {"under_oom", offsetof(Cgroup1__MemoryOomControl, under_oom)},
         {"oom_kill", offsetof(Cgroup1__MemoryOomControl, oom_kill)},
     };
     Cgroup1__MemoryStat *m = arena_dup(a, &init, sizeof(init));
-    if (!read_keys(dir, "memory.stat", memory1_keys, ARRAY_LEN(memory1_keys), m, a))
+    if (!cgroup_keys(dir, "memory.stat", memory1_keys, ARRAY_LEN(memory1_keys), m))
         return;
     m->usage = memory1_entry(dir, "memory", a);
-    m->swap =
-        has(dir, "memory.memsw.usage_in_bytes", a) ? memory1_entry(dir, "memory.memsw", a) : NULL;
+    m->swap = cgroup_has(dir, "memory.memsw.usage_in_bytes") ? memory1_entry(dir, "memory.memsw", a)
+                                                             : NULL;
     m->kernel = memory1_entry(dir, "memory.kmem", a);
     m->kernel_tcp = memory1_entry(dir, "memory.kmem.tcp", a);
     out->memory = m;
     Cgroup1__MemoryOomControl *o = arena_dup(a, &oom_init, sizeof(oom_init));
-    if (read_keys(dir, "memory.oom_control", oom_keys, ARRAY_LEN(oom_keys), o, a))
+    if (cgroup_keys(dir, "memory.oom_control", oom_keys, ARRAY_LEN(oom_keys), o))
         out->memory_oom_control = o;
 }
 
@@ -152,27 +107,25 @@ static void cpu1(const struct cgroup *cg, struct arena *a, Cgroup1__Metrics *out
     static const Cgroup1__CPUStat init = CGROUP1__CPUSTAT__INIT;
     static const Cgroup1__CPUUsage usage_init = CGROUP1__CPUUSAGE__INIT;
     static const Cgroup1__Throttle throttle_init = CGROUP1__THROTTLE__INIT;
-    static const struct key ticks[] = {{"user", offsetof(Cgroup1__CPUUsage, user)},
-                                       {"system", offsetof(Cgroup1__CPUUsage, kernel)}};
-    static const struct key throttle[] = {
+    static const struct cgroup_key ticks[] = {{"user", offsetof(Cgroup1__CPUUsage, user)},
+                                              {"system", offsetof(Cgroup1__CPUUsage, kernel)}};
+    static const struct cgroup_key throttle[] = {
         {"nr_periods", offsetof(Cgroup1__Throttle, periods)},
         {"nr_throttled", offsetof(Cgroup1__Throttle, throttled_periods)},
         {"throttled_time", offsetof(Cgroup1__Throttle, throttled_time)},
     };
     const char *acct = cgroup_path(cg, "cpuacct");
     auto_buf struct buf text = BUF_MAX(FILE_MAX);
-    struct err ignored = {0};
     if (acct == NULL)
         return;
     Cgroup1__CPUStat *cpu = arena_dup(a, &init, sizeof(init));
     Cgroup1__CPUUsage *u = arena_dup(a, &usage_init, sizeof(usage_init));
     Cgroup1__Throttle *t = arena_dup(a, &throttle_init, sizeof(throttle_init));
-    (void)read_keys(acct, "cpuacct.stat", ticks, ARRAY_LEN(ticks), u, a); /* zeros when absent */
-    u->user *= CLOCK_TICK_NS;
-    u->kernel *= CLOCK_TICK_NS;
-    u->total = read_number(acct, "cpuacct.usage");
-    if (file_read(AT_FDCWD, arena_printf(a, "%s/cpuacct.usage_percpu", acct), &text, &ignored) ==
-        0) {
+    (void)cgroup_keys(acct, "cpuacct.stat", ticks, ARRAY_LEN(ticks), u); /* zeros when absent */
+    u->user *= CGROUP_TICK_NS;
+    u->kernel *= CGROUP_TICK_NS;
+    u->total = cgroup_number(acct, "cpuacct.usage");
+    if (cgroup_text(acct, "cpuacct.usage_percpu", &text)) {
         struct str rest = str_trim((struct str){text.p, text.n > 0 ? text.n - 1 : 0});
         VEC(uint64_t) per_cpu = {0};
         while (rest.n > 0) {
@@ -183,7 +136,7 @@ static void cpu1(const struct cgroup *cg, struct arena *a, Cgroup1__Metrics *out
         u->per_cpu = per_cpu.v;
         u->n_per_cpu = per_cpu.n;
     }
-    (void)read_keys(cgroup_path(cg, "cpu"), "cpu.stat", throttle, ARRAY_LEN(throttle), t, a);
+    (void)cgroup_keys(cgroup_path(cg, "cpu"), "cpu.stat", throttle, ARRAY_LEN(throttle), t);
     cpu->usage = u;
     cpu->throttling = t;
     out->cpu = cpu;
@@ -195,20 +148,19 @@ static void blkio1(const char *dir, struct arena *a, const char *file, size_t *o
 {
     static const Cgroup1__BlkIOEntry init = CGROUP1__BLK_IOENTRY__INIT;
     auto_buf struct buf text = BUF_MAX(FILE_MAX);
-    struct err ignored = {0};
     VEC(Cgroup1__BlkIOEntry *) v = {0};
-    if (file_read(AT_FDCWD, arena_printf(a, "%s/%s", dir, file), &text, &ignored) < 0)
+    if (!cgroup_text(dir, file, &text))
         return;
     struct str rest = {text.p, text.n};
     while (rest.n > 0) {
-        struct str value = str_cut(&rest, '\n'), device = str_cut(&value, ' ');
-        struct str op = str_cut(&value, ' '), minor = device, major = str_cut(&minor, ':');
-        Cgroup1__BlkIOEntry *b = arena_dup(a, &init, sizeof(init));
-        if (!str_to_u64(major, 0, UINT64_MAX, &b->major) ||
-            !str_to_u64(minor, 0, UINT64_MAX, &b->minor) ||
-            !str_to_u64(value, 0, UINT64_MAX, &b->value))
+        struct cgroup_blkio line;
+        if (!cgroup_blkio_parse(str_cut(&rest, '\n'), &line))
             continue;
-        b->op = arena_strndup(a, op.p, op.n);
+        Cgroup1__BlkIOEntry *b = arena_dup(a, &init, sizeof(init));
+        b->major = line.major;
+        b->minor = line.minor;
+        b->value = line.value;
+        b->op = arena_strndup(a, line.op.p, line.op.n);
         vec_push_in(a, &v, b); // NOLINT(bugprone-sizeof-expression): an array of pointers
     }
     *out_n = v.n;
@@ -222,8 +174,8 @@ static Pb__Any *metrics1(const struct cgroup *cg, struct arena *a)
     Cgroup1__BlkIOStat blkio = CGROUP1__BLK_IOSTAT__INIT;
     const char *dir = cgroup_path(cg, "pids");
     if (dir != NULL) {
-        pids.current = read_number(dir, "pids.current");
-        pids.limit = read_number(dir, "pids.max");
+        pids.current = cgroup_number(dir, "pids.current");
+        pids.limit = cgroup_number(dir, "pids.max");
         pids.limit = pids.limit == UINT64_MAX ? 0 : pids.limit;
         m.pids = &pids;
     }
@@ -247,7 +199,7 @@ static Pb__Any *metrics1(const struct cgroup *cg, struct arena *a)
     {                                                  \
 #member, offsetof(Cgroup2__MemoryStat, member) \
     }
-static const struct key memory2_keys[] = {
+static const struct cgroup_key memory2_keys[] = {
     M2(anon),
     M2(file),
     M2(kernel_stack),
@@ -281,7 +233,7 @@ static const struct key memory2_keys[] = {
     {"thp_collapse_alloc", offsetof(Cgroup2__MemoryStat, thp_collapse_alloc)},
 };
 
-static const struct key cpu2_keys[] = {
+static const struct cgroup_key cpu2_keys[] = {
     {"usage_usec", offsetof(Cgroup2__CPUStat, usage_usec)},
     {"user_usec", offsetof(Cgroup2__CPUStat, user_usec)},
     {"system_usec", offsetof(Cgroup2__CPUStat, system_usec)},
@@ -292,7 +244,7 @@ static const struct key cpu2_keys[] = {
     {"burst_usec", offsetof(Cgroup2__CPUStat, burst_usec)},
 };
 
-static const struct key events2_keys[] = {
+static const struct cgroup_key events2_keys[] = {
     {"low", offsetof(Cgroup2__MemoryEvents, low)},
     {"high", offsetof(Cgroup2__MemoryEvents, high)},
     {"max", offsetof(Cgroup2__MemoryEvents, max)},
@@ -305,14 +257,13 @@ static const struct key events2_keys[] = {
 static void io2(const char *dir, struct arena *a, Cgroup2__IOStat *out)
 {
     static const Cgroup2__IOEntry init = CGROUP2__IOENTRY__INIT;
-    static const struct key keys[] = {{"rbytes", offsetof(Cgroup2__IOEntry, rbytes)},
-                                      {"wbytes", offsetof(Cgroup2__IOEntry, wbytes)},
-                                      {"rios", offsetof(Cgroup2__IOEntry, rios)},
-                                      {"wios", offsetof(Cgroup2__IOEntry, wios)}};
+    static const struct cgroup_key keys[] = {{"rbytes", offsetof(Cgroup2__IOEntry, rbytes)},
+                                             {"wbytes", offsetof(Cgroup2__IOEntry, wbytes)},
+                                             {"rios", offsetof(Cgroup2__IOEntry, rios)},
+                                             {"wios", offsetof(Cgroup2__IOEntry, wios)}};
     auto_buf struct buf text = BUF_MAX(FILE_MAX);
-    struct err ignored = {0};
     VEC(Cgroup2__IOEntry *) v = {0};
-    if (file_read(AT_FDCWD, arena_printf(a, "%s/io.stat", dir), &text, &ignored) < 0)
+    if (!cgroup_text(dir, "io.stat", &text))
         return;
     struct str rest = {text.p, text.n};
     while (rest.n > 0) {
@@ -344,25 +295,25 @@ static Pb__Any *metrics2(const struct cgroup *cg, struct arena *a)
     Cgroup2__MemoryEvents events = CGROUP2__MEMORY_EVENTS__INIT;
     Cgroup2__IOStat io = CGROUP2__IOSTAT__INIT;
     const char *dir = cgroup_path(cg, "");
-    if (has(dir, "pids.current", a)) {
-        pids.current = read_number(dir, "pids.current");
-        pids.limit = read_number(dir, "pids.max");
+    if (cgroup_has(dir, "pids.current")) {
+        pids.current = cgroup_number(dir, "pids.current");
+        pids.limit = cgroup_number(dir, "pids.max");
         pids.limit = pids.limit == UINT64_MAX ? 0 : pids.limit;
         m.pids = &pids;
     }
-    if (read_keys(dir, "cpu.stat", cpu2_keys, ARRAY_LEN(cpu2_keys), &cpu, a))
+    if (cgroup_keys(dir, "cpu.stat", cpu2_keys, ARRAY_LEN(cpu2_keys), &cpu))
         m.cpu = &cpu;
-    if (read_keys(dir, "memory.stat", memory2_keys, ARRAY_LEN(memory2_keys), &memory, a)) {
-        memory.usage = read_number(dir, "memory.current");
-        memory.usage_limit = read_number(dir, "memory.max");
-        memory.swap_usage = read_number(dir, "memory.swap.current");
-        memory.swap_limit = read_number(dir, "memory.swap.max");
-        memory.max_usage = read_number(dir, "memory.peak");
+    if (cgroup_keys(dir, "memory.stat", memory2_keys, ARRAY_LEN(memory2_keys), &memory)) {
+        memory.usage = cgroup_number(dir, "memory.current");
+        memory.usage_limit = cgroup_number(dir, "memory.max");
+        memory.swap_usage = cgroup_number(dir, "memory.swap.current");
+        memory.swap_limit = cgroup_number(dir, "memory.swap.max");
+        memory.max_usage = cgroup_number(dir, "memory.peak");
         m.memory = &memory;
     }
-    if (read_keys(dir, "memory.events", events2_keys, ARRAY_LEN(events2_keys), &events, a))
+    if (cgroup_keys(dir, "memory.events", events2_keys, ARRAY_LEN(events2_keys), &events))
         m.memory_events = &events;
-    if (has(dir, "io.stat", a)) {
+    if (cgroup_has(dir, "io.stat")) {
         io2(dir, a, &io);
         m.io = &io;
     }
