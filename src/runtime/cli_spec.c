@@ -54,15 +54,16 @@ static const struct cli_flag spec_flags[] = {{"bundle", "b", CLI_TEXT},
 static const struct cli_flag events_flags[] = {{"interval", NULL, CLI_TEXT},
                                                {"stats", NULL, CLI_BOOL}};
 static const struct cli_flag update_flags[] = {
-    {"resources", "r", CLI_TEXT},       {"blkio-weight", NULL, CLI_TEXT},
-    {"cpu-period", NULL, CLI_TEXT},     {"cpu-quota", NULL, CLI_TEXT},
-    {"cpu-burst", NULL, CLI_TEXT},      {"cpu-share", NULL, CLI_TEXT},
-    {"cpu-shares", NULL, CLI_TEXT},     {"cpu-rt-period", NULL, CLI_TEXT},
-    {"cpu-rt-runtime", NULL, CLI_TEXT}, {"cpuset-cpus", NULL, CLI_TEXT},
-    {"cpuset-mems", NULL, CLI_TEXT},    {"cpu-idle", NULL, CLI_TEXT},
-    {"memory", NULL, CLI_TEXT},         {"memory-reservation", NULL, CLI_TEXT},
-    {"memory-swap", NULL, CLI_TEXT},    {"pids-limit", NULL, CLI_TEXT},
-    {"kernel-memory", NULL, CLI_TEXT},  {"kernel-memory-tcp", NULL, CLI_TEXT},
+    {"resources", "r", CLI_TEXT},        {"blkio-weight", NULL, CLI_TEXT},
+    {"cpu-period", NULL, CLI_TEXT},      {"cpu-quota", NULL, CLI_TEXT},
+    {"cpu-burst", NULL, CLI_TEXT},       {"cpu-share", NULL, CLI_TEXT},
+    {"cpu-shares", NULL, CLI_TEXT},      {"cpu-rt-period", NULL, CLI_TEXT},
+    {"cpu-rt-runtime", NULL, CLI_TEXT},  {"cpuset-cpus", NULL, CLI_TEXT},
+    {"cpuset-mems", NULL, CLI_TEXT},     {"cpu-idle", NULL, CLI_TEXT},
+    {"memory", NULL, CLI_TEXT},          {"memory-reservation", NULL, CLI_TEXT},
+    {"memory-swap", NULL, CLI_TEXT},     {"pids-limit", NULL, CLI_TEXT},
+    {"kernel-memory", NULL, CLI_TEXT},   {"kernel-memory-tcp", NULL, CLI_TEXT},
+    {"l3-cache-schema", NULL, CLI_TEXT}, {"mem-bw-schema", NULL, CLI_TEXT},
 };
 
 const struct cli_command cli_commands[] = {

@@ -1,5 +1,5 @@
 /*
- * What is done to a container that exists: start, kill, delete, pause, resume, update, ps, state.
+ * What is done to a container that exists: start, kill, delete, pause, resume, ps, state.
  * Each loads the record, looks at the status once, acts. See runtime.h.
  */
 #include <errno.h>
@@ -15,81 +15,26 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "runtime/container.h"
 #include "runtime/hooks.h"
-#include "runtime/limits.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 
 #define DIE_TIMEOUT_MS 10000
 
-struct container {
-    struct arena *a;
-    int dir_fd;
-    struct record record;
-    struct cgroup cgroup;
-    enum hullrun_status status;
-};
-
-static void container_done(struct container *c)
-{
-    fd_close(c->dir_fd);
-    arena_free(c->a);
-}
-#define auto_container CLEANUP(container_done)
-
-static int container_load(struct container *c, const char *root, const char *id, struct err *e)
-{
-    c->a = arena_new();
-    c->dir_fd = record_open(root, id, e);
-    TRY(c->dir_fd);
-    TRY(record_load(c->dir_fd, c->a, &c->record, e));
-    record_cgroup(&c->record, c->a, &c->cgroup);
-    c->status = record_status(c->dir_fd, &c->record);
-    return 0;
-}
-#define CONTAINER_NONE \
-    {                  \
-        .dir_fd = -1   \
-    }
-
-static int load_hooks(struct container *c, struct oci_spec *out, struct err *e)
-{
-    CLEANUP(buf_done) struct buf text = BUF_MAX(SPEC_BYTES_MAX);
-    TRY(file_read(c->dir_fd, "config.json", &text, e));
-    return spec_parse(buf_cstr(&text), text.n, c->a, out, e);
-}
-
 /* ---- signals ------------------------------------------------------------------------------ */
-
-/* A pidfd of the first process, proven by its start time; -1 when it has ended. */
-static int init_pidfd(const struct container *c)
-{
-    char state;
-    uint64_t start;
-    pid_t pid = (pid_t)c->record.pid;
-    auto_fd int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
-    if (fd < 0 || !record_proc_stat(pid, &state, &start) || start != c->record.start_time ||
-        state == 'Z' || state == 'X')
-        return -1;
-    return take_fd(&fd);
-}
-
-static int not_running(struct err *e)
-{
-    return err_set(e, ERR_CONFLICT, "container not running");
-}
 
 static int signal_container(struct container *c, int signo, bool all, struct err *e)
 {
     struct err ignored = {0};
     if (all || (signo == SIGKILL && !c->record.own_pid_ns))
         return cgroup_kill(&c->cgroup, signo, e);
-    auto_fd int init = init_pidfd(c);
+    auto_fd int init = container_pidfd(c);
     if (init < 0)
-        return not_running(e);
+        return container_not_running(e);
     if (pidfd_send_signal(init, signo, NULL, 0) < 0)
-        return errno == ESRCH ? not_running(e) : err_sys(e, "signal %d", signo);
+        return errno == ESRCH ? container_not_running(e) : err_sys(e, "signal %d", signo);
     if (signo == SIGKILL && c->status == HULLRUN_PAUSED)
         (void)cgroup_freeze(&c->cgroup, false, &ignored); /* v1 does not kill what is frozen */
     return 0;
@@ -100,7 +45,7 @@ int hullrun_kill(const char *root, const char *id, int signo, bool all, struct e
     auto_container struct container c = CONTAINER_NONE;
     TRY(container_load(&c, root, id, e));
     if (c.status == HULLRUN_STOPPED && !all && (signo != SIGKILL || c.record.own_pid_ns))
-        return not_running(e);
+        return container_not_running(e);
     return signal_container(&c, signo, all, e);
 }
 
@@ -123,7 +68,7 @@ static int run_poststart(struct container *c, struct err *e)
 {
     struct oci_spec spec;
     struct err ignored = {0};
-    TRY(load_hooks(c, &spec, e));
+    TRY(container_spec(c, &spec, e));
     if (hooks_run("poststart", HOOK_LIST(&spec.hooks->poststart), &c->record, "running",
                   (pid_t)c->record.pid, c->record.bundle, e) == 0)
         return 0;
@@ -171,7 +116,7 @@ int hullrun_start_hookless(const char *root, const char *id, struct err *e)
 static int kill_and_wait(struct container *c, struct err *e)
 {
     struct err ignored = {0};
-    auto_fd int init = init_pidfd(c);
+    auto_fd int init = container_pidfd(c);
     (void)signal_container(c, SIGKILL, false, &ignored); /* it may end by itself meanwhile */
     if (init < 0)
         return 0;
@@ -195,7 +140,7 @@ static int destroy(struct container *c, const char *root, const char *id, struct
 {
     struct oci_spec spec;
     struct err ignored = {0};
-    bool hooks = c->record.poststop && load_hooks(c, &spec, &ignored) == 0;
+    bool hooks = c->record.poststop && container_spec(c, &spec, &ignored) == 0;
     if (!c->record.own_pid_ns)
         TRY(cgroup_kill(&c->cgroup, SIGKILL, e));
     if (cgroup_remove(&c->cgroup, e) < 0) {
@@ -240,7 +185,7 @@ int hullrun_pause(const char *root, const char *id, struct err *e)
     auto_container struct container c = CONTAINER_NONE;
     TRY(container_load(&c, root, id, e));
     if (c.status == HULLRUN_STOPPED)
-        return not_running(e);
+        return container_not_running(e);
     return c.status == HULLRUN_PAUSED ? 0 : cgroup_freeze(&c.cgroup, true, e);
 }
 
@@ -251,17 +196,6 @@ int hullrun_resume(const char *root, const char *id, struct err *e)
     if (c.status != HULLRUN_PAUSED)
         return err_set(e, ERR_CONFLICT, "container not paused");
     return cgroup_freeze(&c.cgroup, false, e);
-}
-
-int hullrun_update(const char *root, const char *id, const struct oci_resources *r, struct err *e)
-{
-    auto_container struct container c = CONTAINER_NONE;
-    struct limits limits;
-    TRY(container_load(&c, root, id, e));
-    if (c.status == HULLRUN_STOPPED)
-        return not_running(e);
-    TRY(limits_plan(r, c.cgroup.mode, c.a, &limits, e));
-    return limits_apply(&limits, &c.cgroup, e);
 }
 
 int hullrun_ps(const char *root, const char *id, struct hullrun_pids *out, struct err *e)

@@ -21,11 +21,12 @@ const struct device_default device_defaults[DEVICE_DEFAULTS] = {
 
 #define ALL (DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD)
 
+/* Other letters mean nothing, as with runc. */
 static unsigned access_of(const char *s)
 {
     unsigned a = 0;
     for (; s != NULL && *s != '\0'; s++)
-        a |= *s == 'r' ? DEVICE_READ : *s == 'w' ? DEVICE_WRITE : DEVICE_MKNOD;
+        a |= *s == 'r' ? DEVICE_READ : *s == 'w' ? DEVICE_WRITE : *s == 'm' ? DEVICE_MKNOD : 0;
     return a;
 }
 

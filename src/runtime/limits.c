@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "sys/cgroup_stat.h"
 
 struct plan {
     struct arena *a;
@@ -23,9 +24,16 @@ static void put(struct plan *p, const char *controller, const char *file, const 
     *l = (struct limit){controller, file, value, flags};
 }
 
-static void put_i64(struct plan *p, const char *controller, const char *file, int64_t value)
+static void put_i64(struct plan *p, const char *controller, const char *file, int64_t value,
+                    unsigned flags)
 {
-    put(p, controller, file, arena_printf(p->a, "%lld", (long long)value), 0);
+    put(p, controller, file, arena_printf(p->a, "%lld", (long long)value), flags);
+}
+
+static void put_u64(struct plan *p, const char *controller, const char *file, uint64_t value,
+                    unsigned flags)
+{
+    put(p, controller, file, arena_printf(p->a, "%llu", (unsigned long long)value), flags);
 }
 
 static bool given_i64(const int64_t *v)
@@ -69,15 +77,14 @@ static int plan_memory_v1(const struct oci_memory *m, struct plan *p, struct err
     bool unlimited = limit == -1 && swap == 0;
     if (limit > 0 && swap > 0 && swap < limit)
         return err_set(e, ERR_INVALID, "memory+swap limit should be >= memory limit");
-    /* memory may never be above memory+swap: limits_apply retries in the other order */
     if (limit != 0)
-        put_i64(p, "memory", "memory.limit_in_bytes", limit);
+        put_i64(p, "memory", "memory.limit_in_bytes", limit, LIMIT_TOGETHER);
     if (unlimited)
-        put(p, "memory", "memory.memsw.limit_in_bytes", "-1", LIMIT_OPTIONAL);
+        put(p, "memory", "memory.memsw.limit_in_bytes", "-1", LIMIT_OPTIONAL | LIMIT_TOGETHER);
     else if (swap != 0)
-        put_i64(p, "memory", "memory.memsw.limit_in_bytes", swap);
+        put_i64(p, "memory", "memory.memsw.limit_in_bytes", swap, LIMIT_TOGETHER);
     if (given_i64(m->reservation))
-        put_i64(p, "memory", "memory.soft_limit_in_bytes", *m->reservation);
+        put_i64(p, "memory", "memory.soft_limit_in_bytes", *m->reservation, 0);
     if (m->disable_oom_killer != NULL && *m->disable_oom_killer)
         put(p, "memory", "memory.oom_control", "1", 0);
     if (m->swappiness != NULL && *m->swappiness != -1) {
@@ -85,7 +92,7 @@ static int plan_memory_v1(const struct oci_memory *m, struct plan *p, struct err
             return err_set(e, ERR_INVALID,
                            "invalid memory swappiness value: %lld (valid range is 0-100)",
                            (long long)*m->swappiness);
-        put_i64(p, "memory", "memory.swappiness", *m->swappiness);
+        put_i64(p, "memory", "memory.swappiness", *m->swappiness, 0);
     }
     return 0;
 }
@@ -93,21 +100,19 @@ static int plan_memory_v1(const struct oci_memory *m, struct plan *p, struct err
 static void plan_cpu_v1(const struct oci_cpu *c, struct plan *p)
 {
     if (given_u64(c->shares))
-        put(p, "cpu", "cpu.shares", arena_printf(p->a, "%llu", (unsigned long long)*c->shares),
-            LIMIT_READ_BACK);
-    if (given_u64(c->realtime_period))
-        put_i64(p, "cpu", "cpu.rt_period_us", (int64_t)*c->realtime_period);
-    if (given_i64(c->realtime_runtime))
-        put_i64(p, "cpu", "cpu.rt_runtime_us", *c->realtime_runtime);
+        put_u64(p, "cpu", "cpu.shares", *c->shares, LIMIT_READ_BACK);
     if (given_u64(c->period))
-        put_i64(p, "cpu", "cpu.cfs_period_us", (int64_t)*c->period);
-    if (given_u64(c->burst))
-        put(p, "cpu", "cpu.cfs_burst_us", arena_printf(p->a, "%llu", (unsigned long long)*c->burst),
-            LIMIT_OPTIONAL);
+        put_u64(p, "cpu", "cpu.cfs_period_us", *c->period, LIMIT_TOGETHER);
+    if (c->burst != NULL)
+        put_u64(p, "cpu", "cpu.cfs_burst_us", *c->burst, LIMIT_OPTIONAL | LIMIT_TOGETHER);
     if (given_i64(c->quota))
-        put_i64(p, "cpu", "cpu.cfs_quota_us", *c->quota);
+        put_i64(p, "cpu", "cpu.cfs_quota_us", *c->quota, LIMIT_TOGETHER);
     if (c->idle != NULL)
-        put_i64(p, "cpu", "cpu.idle", *c->idle);
+        put_i64(p, "cpu", "cpu.idle", *c->idle, 0);
+    if (given_u64(c->realtime_period))
+        put_u64(p, "cpu", "cpu.rt_period_us", *c->realtime_period, LIMIT_TOGETHER);
+    if (given_i64(c->realtime_runtime))
+        put_i64(p, "cpu", "cpu.rt_runtime_us", *c->realtime_runtime, LIMIT_TOGETHER);
     if (given(c->cpus))
         put(p, "cpuset", "cpuset.cpus", c->cpus, 0);
     if (given(c->mems))
@@ -124,10 +129,9 @@ static void plan_cpu_v1(const struct oci_cpu *c, struct plan *p)
 static void plan_block_io_v1(const struct oci_block_io *b, struct plan *p)
 {
     if (given_u64(b->weight))
-        put(p, "blkio", "blkio.bfq.weight|blkio.weight",
-            arena_printf(p->a, "%llu", (unsigned long long)*b->weight), 0);
+        put_u64(p, "blkio", "blkio.bfq.weight|blkio.weight", *b->weight, 0);
     if (given_u64(b->leaf_weight))
-        put_i64(p, "blkio", "blkio.leaf_weight", (int64_t)*b->leaf_weight);
+        put_u64(p, "blkio", "blkio.leaf_weight", *b->leaf_weight, 0);
     vec_each(d, &b->weight_device) {
         if (given_u64(d->weight))
             put(p, "blkio", "blkio.bfq.weight_device|blkio.weight_device",
@@ -149,7 +153,7 @@ static void plan_block_io_v1(const struct oci_block_io *b, struct plan *p)
 static void plan_network_v1(const struct oci_network *n, struct plan *p)
 {
     if (n->class_id != NULL)
-        put_i64(p, "net_cls", "net_cls.classid", (int64_t)*n->class_id);
+        put_u64(p, "net_cls", "net_cls.classid", *n->class_id, 0);
     vec_each(prio, &n->priorities)
         put(p, "net_prio", "net_prio.ifpriomap",
             arena_printf(p->a, "%s %llu", prio->name, (unsigned long long)prio->priority), 0);
@@ -171,6 +175,10 @@ static int plan_memory_v2(const struct oci_memory *m, struct plan *p, struct err
         return err_set(e, ERR_INVALID, "memory+swap limit should be >= memory limit");
     if (limit == -1 && swap == 0)
         swap = -1;
+    if (m->check_before_update != NULL && *m->check_before_update) {
+        p->out->check_memory = limit;
+        p->out->check_swap = swap;
+    }
     if (swap != 0) {
         const char *value = or_max(p, swap < 0 ? -1 : swap - MAX(limit, 0));
         bool lenient = strcmp(value, "max") == 0 || strcmp(value, "0") == 0;
@@ -186,16 +194,17 @@ static int plan_memory_v2(const struct oci_memory *m, struct plan *p, struct err
 static void plan_cpu_v2(const struct oci_cpu *c, struct plan *p)
 {
     if (c->idle != NULL)
-        put_i64(p, "", "cpu.idle", *c->idle);
+        put_i64(p, "", "cpu.idle", *c->idle, 0);
     if (given_u64(c->shares) && !given_i64(c->idle))
-        put_i64(p, "", "cpu.weight", (int64_t)limits_cpu_weight(*c->shares));
+        put_u64(p, "", "cpu.weight", limits_cpu_weight(*c->shares), 0);
+    if (c->burst != NULL)
+        put_u64(p, "", "cpu.max.burst", *c->burst, LIMIT_TOGETHER);
     if (given_i64(c->quota) || given_u64(c->period)) {
         const char *quota = given_i64(c->quota) ? or_max(p, *c->quota) : "max";
         uint64_t period = given_u64(c->period) ? *c->period : 100000;
-        put(p, "", "cpu.max", arena_printf(p->a, "%s %llu", quota, (unsigned long long)period), 0);
+        put(p, "", "cpu.max", arena_printf(p->a, "%s %llu", quota, (unsigned long long)period),
+            LIMIT_TOGETHER);
     }
-    if (given_u64(c->burst))
-        put_i64(p, "", "cpu.max.burst", (int64_t)*c->burst);
     if (given(c->cpus))
         put(p, "", "cpuset.cpus", c->cpus, 0);
     if (given(c->mems))
@@ -225,9 +234,12 @@ static int plan_unified(const struct oci_resources *r, struct plan *p, struct er
 {
     for (size_t i = 0; i < r->unified.n; i++) {
         const char *key = r->unified.v[i].key;
-        if (strchr(key, '/') != NULL || strchr(key, '.') == NULL)
-            return err_set(e, ERR_INVALID, "unified resource \"%s\" must be CONTROLLER.PARAMETER",
-                           key);
+        if (strchr(key, '/') != NULL)
+            return err_set(e, ERR_INVALID,
+                           "unified resource \"%s\" must be a file name (no slashes)", key);
+        if (key[0] == '.' || strchr(key, '.') == NULL)
+            return err_set(e, ERR_INVALID,
+                           "unified resource \"%s\" must be in the form CONTROLLER.PARAMETER", key);
         for (struct str rest = str_of(r->unified.v[i].val); rest.n > 0;) {
             struct str line = str_cut(&rest, '\n');
             put(p, "", key, arena_strndup(p->a, line.p, line.n), 0);
@@ -250,10 +262,9 @@ static void plan_huge(const struct oci_resources *r, bool v2, struct plan *p)
 {
     const char *controller = v2 ? "" : "hugetlb", *end = v2 ? "max" : "limit_in_bytes";
     vec_each(h, &r->hugepage_limits) {
-        const char *value = arena_printf(p->a, "%llu", (unsigned long long)h->limit);
-        put(p, controller, arena_printf(p->a, "hugetlb.%s.%s", h->page_size, end), value, 0);
-        put(p, controller, arena_printf(p->a, "hugetlb.%s.rsvd.%s", h->page_size, end), value,
-            LIMIT_OPTIONAL);
+        put_u64(p, controller, arena_printf(p->a, "hugetlb.%s.%s", h->page_size, end), h->limit, 0);
+        put_u64(p, controller, arena_printf(p->a, "hugetlb.%s.rsvd.%s", h->page_size, end),
+                h->limit, LIMIT_OPTIONAL);
     }
 }
 
@@ -343,31 +354,80 @@ static int limit_failed(const struct limit *l, const char *dir, int r, struct er
     return err_neg(e, r, "failed to write \"%s\": write %s/%s", l->value, dir, l->file);
 }
 
+static int apply_one(const struct limit *w, const char *dir, struct err *e)
+{
+    int r = write_one(dir, w);
+    if (r == -ENOENT && (w->flags & LIMIT_OPTIONAL) != 0)
+        return 0;
+    if (r < 0)
+        return limit_failed(w, dir, r, e);
+    return (w->flags & LIMIT_READ_BACK) != 0 ? read_back(dir, w, e) : 0;
+}
+
+/* Writes that bound each other: one that the kernel calls invalid gets its turn again after each
+ * other that went through. */
+static int apply_together(const struct limit *w, size_t n, const char *dir, struct err *e)
+{
+    uint64_t left = n < 64 ? (1ULL << n) - 1 : UINT64_MAX;
+    while (left != 0) {
+        uint64_t before = left;
+        for (size_t i = 0; i < n; i++) {
+            if ((left & (1ULL << i)) == 0)
+                continue;
+            err_clear(e);
+            if (apply_one(&w[i], dir, e) == 0)
+                left &= ~(1ULL << i);
+            else if (e->sys != EINVAL)
+                return -1;
+        }
+        if (left == before)
+            return -1; /* e tells of the last */
+    }
+    err_clear(e);
+    return 0;
+}
+
+static size_t together(const struct limits *l, size_t at)
+{
+    const struct limit *first = &l->writes.v[at];
+    size_t n = 1;
+    while ((first->flags & LIMIT_TOGETHER) != 0 && at + n < l->writes.n && n < 63 &&
+           (first[n].flags & LIMIT_TOGETHER) != 0 &&
+           strcmp(first[n].controller, first->controller) == 0)
+        n++;
+    return n;
+}
+
+/* Best effort, as the usage may change at any time. */
+static int check_usage(const struct limits *l, const struct cgroup *cg, struct err *e)
+{
+    const char *dir = cgroup_path(cg, "");
+    if ((l->check_memory <= 0 && l->check_swap <= 0) || !cgroup_has(dir, "memory.current"))
+        return 0;
+    uint64_t usage = cgroup_number(dir, "memory.current");
+    if (l->check_swap > 0 && (uint64_t)l->check_swap <= usage)
+        return err_set(e, ERR_CONFLICT, "rejecting memory+swap limit %lld <= usage %llu",
+                       (long long)l->check_swap, (unsigned long long)usage);
+    if (l->check_memory > 0 && (uint64_t)l->check_memory <= usage)
+        return err_set(e, ERR_CONFLICT, "rejecting memory limit %lld <= usage %llu",
+                       (long long)l->check_memory, (unsigned long long)usage);
+    return 0;
+}
+
 int limits_apply(const struct limits *l, const struct cgroup *cg, struct err *e)
 {
-    for (size_t i = 0; i < l->writes.n; i++) {
+    TRY(check_usage(l, cg, e));
+    for (size_t i = 0, n; i < l->writes.n; i += n) {
         const struct limit *w = &l->writes.v[i];
         const char *dir = cgroup_path(cg, w->controller);
+        n = together(l, i);
         if (dir == NULL && (w->flags & LIMIT_OPTIONAL) != 0)
             continue;
         if (dir == NULL)
             return err_set(e, ERR_INVALID,
                            "cannot set %s limit: container could not join or create cgroup",
                            w->controller);
-        int r = write_one(dir, w);
-        /* two files that limit each other (memory and memsw, period and quota): swap their order */
-        if (r == -EINVAL && i + 1 < l->writes.n &&
-            strcmp(l->writes.v[i + 1].controller, w->controller) == 0) {
-            r = write_one(dir, &l->writes.v[i + 1]);
-            if (r == 0 || r == -ENOENT)
-                r = write_one(dir, w);
-        }
-        if (r == -ENOENT && (w->flags & LIMIT_OPTIONAL) != 0)
-            continue;
-        if (r < 0)
-            return limit_failed(w, dir, r, e);
-        if ((w->flags & LIMIT_READ_BACK) != 0)
-            TRY(read_back(dir, w, e));
+        TRY(n > 1 ? apply_together(w, n, dir, e) : apply_one(w, dir, e));
     }
     return 0;
 }

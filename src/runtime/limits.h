@@ -11,6 +11,8 @@
 enum {
     LIMIT_OPTIONAL = 1,  /* a file that is not there is fine */
     LIMIT_READ_BACK = 2, /* v1 cpu.shares: the kernel clamps silently, which is an error */
+    LIMIT_TOGETHER = 4,  /* with its neighbours of the same controller, whatever order the kernel
+                            takes: memory and memsw, period, burst and quota bound each other */
 };
 
 struct limit {
@@ -21,6 +23,8 @@ struct limit {
 
 struct limits {
     VEC(struct limit) writes;
+    /* v2, checkBeforeUpdate: refuse when already more is used; 0: no check */
+    int64_t check_memory, check_swap;
 };
 
 /** The writes for r on a host of this mode. INVALID in runc's words. All in the arena. */

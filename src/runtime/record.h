@@ -16,7 +16,8 @@
     F(T, str, mount, "mount", 0)
 JSON_TYPE(record_dir, RECORD_DIR)
 
-/* What later commands need to know without reading config.json. */
+/* What later commands need to know without reading config.json. resources: as the last update left
+ * them; until then config.json has them. */
 #define RECORD(T, F)                                      \
     F(T, i64, version, "version", 0)                      \
     F(T, str, id, "id", 0)                                \
@@ -32,7 +33,8 @@ JSON_TYPE(record_dir, RECORD_DIR)
     F(T, bool, own_pid_ns, "ownPidNamespace", 0)          \
     F(T, bool, no_new_keyring, "noNewKeyring", 0)         \
     F(T, bool, poststart, "poststart", 0)                 \
-    F(T, bool, poststop, "poststop", 0)
+    F(T, bool, poststop, "poststop", 0)                   \
+    F(T, obj, resources, "resources", JSON_OMITEMPTY, oci_resources)
 JSON_TYPE(record, RECORD)
 
 /** INVALID "invalid container ID format". */

@@ -271,8 +271,6 @@ static int check_devices(const struct oci_resources *r, struct err *e)
         if (*text(d->type) != '\0' && strcmp(d->type, "a") != 0 && strcmp(d->type, "b") != 0 &&
             strcmp(d->type, "c") != 0)
             return err_set(e, ERR_INVALID, "invalid cgroup device type \"%s\"", d->type);
-        if (strspn(d->access, "rwm") != strlen(d->access))
-            return err_set(e, ERR_INVALID, "invalid device access \"%s\"", d->access);
         i++;
     }
     return 0;

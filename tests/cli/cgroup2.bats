@@ -45,16 +45,6 @@ expect_file() { # FILE TEXT
     [ ! -e "$dir" ] || wait_until test ! -e "$dir"
 }
 
-# bats test_tags=smoke
-@test "a container that takes too much memory is killed and says so" {
-    run -137 hull run --name big --memory 16m busybox tail -c 100000000 /dev/zero
-    run -0 hull inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' big
-    expect_output 'true 137'
-    api GET "/events?since=0&until=$(date +%s.%N)&filters=%7B%22event%22%3A%5B%22oom%22%5D%7D"
-    [ "$(jq -r .Action <<<"$output")" = oom ]
-    hull rm big
-}
-
 @test "stats come from the v2 files" {
     hull run -d --name box --memory 64m --pids-limit 20 busybox sh -c 'while :; do :; done'
     wait_until stats_are_there

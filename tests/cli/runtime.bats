@@ -508,6 +508,44 @@ PY
     [[ $output == *137* ]] || fail "$output"
 }
 
+@test "update: one of quota and period keeps the other; a refused one leaves the limits as they were" {
+    [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || skip "v1 only; runc's suite has v2 in the VM"
+    local cpu=/sys/fs/cgroup/cpu/$(test_cgroup)/b
+    config '.linux.resources += {"cpu": {"quota": 50000, "period": 100000}}'
+    args sleep 1000
+    rt run -d c1 </dev/null >/dev/null 2>&1
+    rt update --cpu-period 40000 c1
+    [ "$(cat "$cpu/cpu.cfs_quota_us") $(cat "$cpu/cpu.cfs_period_us")" = '50000 40000' ]
+    rt update --cpu-burst 10000 --cpu-quota 20000 c1
+    [ "$(cat "$cpu/cpu.cfs_quota_us") $(cat "$cpu/cpu.cfs_burst_us")" = '20000 10000' ]
+    rt update --cpu-burst 0 c1
+    [ "$(cat "$cpu/cpu.cfs_burst_us")" = 0 ]
+    run ! rt update --memory 1g --cpu-share 1 c1
+    [[ $output == *"the minimum allowed cpu-shares is 2"* ]] || fail "$output"
+    run ! rt update --memory 12q c1
+    [[ $output == *"invalid value for memory: invalid size: '12q'"* ]] || fail "$output"
+    run ! rt update --l3-cache-schema x c1
+    [[ $output == *"Intel RDT/CAT: l3 cache schema is not enabled"* ]] || fail "$output"
+}
+
+@test "events: numbers once, again and again, and out of memory" {
+    config '.linux.resources += {"memory": {"limit": 16777216, "swap": 16777216}}'
+    sh_c 'while [ ! -e /tmp/go ]; do sleep 0.05; done; tail -c 100000000 /dev/zero; exec sleep 1000'
+    config '.root.readonly = false'
+    rt run -d c1 </dev/null >/dev/null 2>&1
+    run -0 rt events --stats c1
+    jq -e '.type == "stats" and .id == "c1" and .data.memory.usage.limit == 16777216 and .data.pids.current >= 1 and
+        (.data | has("cpuset") and has("blkio") and .hugetlb == {} or .hugetlb) and .data.network_interfaces == null' <<<"$output"
+    rt events --interval 100ms c1 >"$T/events" &
+    wait_until grep -q '^{"type":"stats"' "$T/events"
+    : >rootfs/tmp/go
+    wait_until grep -qx '{"type":"oom","id":"c1"}' "$T/events"
+    rt delete --force c1
+    wait $! # the stream ends with the container
+    run ! rt events --interval 0s c1
+    [[ $output == *"container does not exist"* ]]
+}
+
 @test "a pure v2 tree: birth in the cgroup, device filter, freezer, exec beside sub-cgroups" {
     [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || skip "this host is v2: every other test shows it"
     [ -d /sys/fs/cgroup/unified ] || skip "no v2 tree here"

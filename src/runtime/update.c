@@ -1,0 +1,42 @@
+/*
+ * hullrun_update: new limits for a container that exists. The limits that hold are kept in the
+ * record, because some (quota and period) only make sense together with what was set before.
+ */
+#include "runtime/container.h"
+#include "runtime/limits.h"
+#include "runtime/resources.h"
+
+static int current_resources(struct container *c, const struct oci_resources **out, struct err *e)
+{
+    struct oci_spec spec;
+    if (c->record.resources == NULL) {
+        TRY(container_spec(c, &spec, e));
+        c->record.resources = spec.linux_->resources;
+    }
+    *out = c->record.resources;
+    return 0;
+}
+
+static int apply(const struct container *c, const struct oci_resources *r, struct err *e)
+{
+    struct limits limits;
+    TRY(limits_plan(r, c->cgroup.mode, c->a, &limits, e));
+    return limits_apply(&limits, &c->cgroup, e);
+}
+
+int hullrun_update(const char *root, const char *id, const struct oci_resources *r, struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    const struct oci_resources *was = NULL;
+    struct err ignored = {0};
+    TRY(container_load(&c, root, id, e));
+    if (c.status == HULLRUN_STOPPED)
+        return container_not_running(e);
+    TRY(current_resources(&c, &was, e));
+    c.record.resources = resources_merge(was, r, c.a);
+    if (apply(&c, c.record.resources, e) == 0)
+        return record_save(c.dir_fd, &c.record, e);
+    if (was != NULL)
+        (void)apply(&c, was, &ignored); /* what was written before the failure */
+    return -1;
+}

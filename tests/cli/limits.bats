@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# Limits bite: what a container may not take is measured inside real containers, on cgroup v1 or v2, whichever is here.
+
+load ../lib/common
+load ../lib/images
+load ../lib/peers
+load ../lib/hull
+
+setup() {
+    need_root
+    need hull hulld hull-containerd containerd-shim-hull-v2
+    test_begin
+    hulld_start
+    engine_load busybox
+}
+teardown() {
+    test_end
+    [ -z "${loop:-}" ] || losetup -d "$loop"
+}
+
+v2() { [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; }
+cgroup_file() { # CONTAINER V1-CONTROLLER FILE
+    local dir=/sys/fs/cgroup
+    v2 || dir=/sys/fs/cgroup/$2
+    printf '%s/%s/%s/%s' "$dir" "$(test_cgroup)" "$(hull inspect -f '{{.Id}}' "$1")" "$3"
+}
+cpu_us() { # CONTAINER: processor time used, in microseconds
+    if v2; then
+        sed -n 's/^usage_usec //p' "$(cgroup_file "$1" cpu cpu.stat)"
+    else
+        echo $(($(cat "$(cgroup_file "$1" cpuacct cpuacct.usage)") / 1000))
+    fi
+}
+
+@test "--cpus 0.5 gives half a processor" {
+    hull run -d --name box --cpus 0.5 busybox sh -c 'while :; do :; done'
+    local share=0 try from used
+    for try in 1 2 3 4 5; do # a busy machine may give less, never more
+        from=$(date +%s%6N) used=$(cpu_us box)
+        sleep 2
+        used=$(($(cpu_us box) - used))
+        share=$((used * 100 / ($(date +%s%6N) - from)))
+        [ $share -le 55 ] || fail "$share % in try $try"
+        [ $share -lt 45 ] || break
+    done
+    [ $share -ge 45 ] || fail "only $share %"
+    hull rm -f box
+}
+
+@test "--pids-limit stops a fork bomb" {
+    hull run -d --name box --pids-limit 25 busybox sh -c 'bomb() { bomb | bomb & }; bomb; exec sleep 1000'
+    wait_until refused
+    [ "$(cat "$(cgroup_file box pids pids.current)")" -le 25 ]
+    [ "$(cat "$(cgroup_file box pids pids.max)")" = 25 ]
+    hull rm -f box
+}
+refused() { [ "$(sed -n 's/^max //p' "$(cgroup_file box pids pids.events)")" -gt 0 ]; }
+
+# bats test_tags=smoke
+@test "--memory: a hog is killed, and everybody is told" {
+    run -137 hull run --name big --memory 16m busybox tail -c 100000000 /dev/zero
+    run -0 hull inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' big
+    expect_output 'true 137'
+    api GET "/events?since=0&until=$(date +%s.%N)&filters=%7B%22event%22%3A%5B%22oom%22%5D%7D"
+    [ "$(jq -r .Action <<<"$output" | sort -u)" = oom ]
+    hull rm big
+}
+
+# bats test_tags=smoke
+@test "--device-write-bps halves a write" {
+    v2 || [ -e /sys/fs/cgroup/blkio/blkio.throttle.write_bps_device ] || skip "this kernel does not throttle block devices"
+    truncate -s 64M "$T/disk"
+    loop=$(losetup -f --show "$T/disk")
+    local ms=() rate from
+    for rate in 2mb 1mb; do
+        hull create --name "at-$rate" --device "$loop:/dev/disk" --device-write-bps "$loop:$rate" busybox \
+            dd if=/dev/zero of=/dev/disk bs=64k count=48 oflag=direct
+        from=$(date +%s%3N)
+        run -0 hull start -a "at-$rate"
+        ms+=($(($(date +%s%3N) - from)))
+        hull rm "at-$rate"
+    done
+    # 3 MB: 1.5 seconds, and 3; starting the container costs both the same
+    ((ms[1] - ms[0] > 1100 && ms[1] >= 2900)) || fail "took ${ms[0]} and ${ms[1]} ms"
+}
