@@ -1,8 +1,6 @@
 /*
- * Flags and containerd's configuration file. The file is TOML, of which only the part that such
- * files use is read: tables, keys, strings, numbers, booleans, arrays over several lines. A key
- * that is not ours is skipped, since whoever starts containerd (dockerd, say) writes keys of its
- * plugins.
+ * Flags and containerd's configuration file, which is TOML. A key that is not ours is skipped,
+ * since whoever starts containerd (dockerd, say) writes keys of its plugins.
  */
 #include "containerd/config.h"
 
@@ -10,11 +8,11 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/toml.h"
 #include "sys/path.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 #define RUN_DIR "/run/containerd"
-#define NESTING_MAX 16
 
 struct key {
     const char *flag, *short_flag; /* NULL: not a flag */
@@ -69,131 +67,10 @@ static int take_flag(char **argv, struct config *c, struct err *e)
 
 /* ---- the file ---- */
 
-struct toml {
-    const char *p; /* what is left */
-    int line;
+struct reading {
+    struct config *io;
     struct arena *a;
 };
-
-static int toml_error(const struct toml *t, const char *what, struct err *e)
-{
-    return err_set(e, ERR_INVALID, "line %d: %s", t->line, what);
-}
-
-/* Skip blanks and, where they mean nothing, newlines and comments. */
-static void skip(struct toml *t, bool lines)
-{
-    for (; *t->p != '\0'; t->p++) {
-        if (*t->p == '#') {
-            t->p += strcspn(t->p, "\n");
-            t->p--;
-        } else if (*t->p == '\n') {
-            if (!lines)
-                return;
-            t->line++;
-        } else if (*t->p != ' ' && *t->p != '\t' && *t->p != '\r') {
-            return;
-        }
-    }
-}
-
-/* A string in quotes; "..." knows the escapes \" and \\, which paths may need. */
-static int read_quoted(struct toml *t, const char **out, struct err *e)
-{
-    char quote = *t->p++;
-    char *s = arena_alloc(t->a, strlen(t->p) + 1), *w = s;
-    for (; *t->p != quote; t->p++) {
-        if (*t->p == '\0' || *t->p == '\n')
-            return toml_error(t, "a string that does not end", e);
-        if (*t->p == '\\' && quote == '"' && (*++t->p != '"' && *t->p != '\\'))
-            return toml_error(t, "an escape that is not supported", e);
-        *w++ = *t->p;
-    }
-    t->p++;
-    *out = s;
-    return 0;
-}
-
-static bool is_bare(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-';
-}
-
-/* A dotted key, quoted parts and all: grpc . "address". */
-static int read_key(struct toml *t, const char **out, struct err *e)
-{
-    const char *key = "";
-    for (;;) {
-        const char *part, *start;
-        skip(t, false);
-        start = t->p;
-        if (*t->p == '"' || *t->p == '\'') {
-            TRY(read_quoted(t, &part, e));
-        } else {
-            while (is_bare(*t->p))
-                t->p++;
-            part = arena_strndup(t->a, start, (size_t)(t->p - start));
-        }
-        if (t->p == start)
-            return toml_error(t, "expected a key", e);
-        key = *key == '\0' ? part : arena_printf(t->a, "%s.%s", key, part);
-        skip(t, false);
-        if (*t->p != '.')
-            break;
-        t->p++;
-    }
-    *out = key;
-    return 0;
-}
-
-static int read_value(struct toml *t, int depth, const char **out, struct err *e);
-
-/* "KEY =" in an inline table. */
-static int read_inline_key(struct toml *t, struct err *e)
-{
-    const char *ignored;
-    TRY(read_key(t, &ignored, e));
-    if (*t->p++ != '=')
-        return toml_error(t, "expected '='", e);
-    skip(t, false);
-    return 0;
-}
-
-/* An array or an inline table: nothing of ours is in one. */
-static int read_list(struct toml *t, int depth, struct err *e)
-{
-    const char *ignored;
-    char close = *t->p++ == '[' ? ']' : '}';
-    if (depth > NESTING_MAX)
-        return toml_error(t, "values nested too deeply", e);
-    for (skip(t, true); *t->p != close; skip(t, true)) {
-        if (close == '}')
-            TRY(read_inline_key(t, e));
-        TRY(read_value(t, depth + 1, &ignored, e));
-        skip(t, true);
-        if (*t->p == ',')
-            t->p++;
-        else if (*t->p != close)
-            return toml_error(t, "a list that does not end", e);
-    }
-    t->p++;
-    return 0;
-}
-
-/* A value; *out is NULL unless it is a string. */
-static int read_value(struct toml *t, int depth, const char **out, struct err *e)
-{
-    const char *start = t->p;
-    *out = NULL;
-    if (*t->p == '"' || *t->p == '\'')
-        return read_quoted(t, out, e);
-    if (*t->p == '[' || *t->p == '{')
-        return read_list(t, depth, e);
-    while (is_bare(*t->p) || *t->p == '.' || *t->p == '+' || *t->p == ':')
-        t->p++;
-    return t->p == start ? toml_error(t, "expected a value", e) : 0;
-}
 
 static void assign(struct config *c, const char *key, const char *value)
 {
@@ -207,31 +84,19 @@ static void assign(struct config *c, const char *key, const char *value)
     log_debug("configuration key without a meaning here", "key", key, NULL);
 }
 
+static int on_item(void *arg, const struct toml_item *item, struct err *e UNUSED)
+{
+    struct reading *r = arg;
+    if (item->kind != TOML_TABLE)
+        assign(r->io, toml_name(item, r->a),
+               item->kind == TOML_STRING && item->depth == 0 ? item->text : NULL);
+    return 0;
+}
+
 int config_parse_toml(const char *text, struct arena *a, struct config *io, struct err *e)
 {
-    struct toml t = {text, 1, a};
-    const char *table = "", *key, *value;
-    for (skip(&t, true); *t.p != '\0'; skip(&t, true)) {
-        if (*t.p == '[') {
-            bool many = t.p[1] == '[';
-            t.p += 1 + many;
-            TRY(read_key(&t, &table, e));
-            if (strncmp(t.p, "]]", 1 + (size_t)many) != 0)
-                return toml_error(&t, "expected ']'", e);
-            t.p += 1 + many;
-        } else {
-            TRY(read_key(&t, &key, e));
-            if (*t.p++ != '=')
-                return toml_error(&t, "expected '='", e);
-            skip(&t, false);
-            TRY(read_value(&t, 0, &value, e));
-            assign(io, *table == '\0' ? key : arena_printf(a, "%s.%s", table, key), value);
-        }
-        skip(&t, false);
-        if (*t.p != '\n' && *t.p != '\0')
-            return toml_error(&t, "expected the end of the line", e);
-    }
-    return 0;
+    struct reading r = {io, a};
+    return toml_read(text, a, on_item, &r, e);
 }
 
 static int read_file(struct config *c, struct arena *a, struct err *e)
