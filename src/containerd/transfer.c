@@ -189,10 +189,9 @@ static int read_resolver(struct transfer *x, const Transfer__RegistryResolver *r
 {
     if (r == NULL)
         return 0;
-    if (*r->host_dir != '\0')
-        return err_set(e, ERR_UNIMPLEMENTED, "a directory of registry hosts: not implemented");
     if (*r->auth_stream != '\0')
         TRY(stream_claim(x->d->streams, x->sc.ns, r->auth_stream, &x->auth, e));
+    o->host_dir = r->host_dir;
     o->plain_http = strcmp(r->default_scheme, "http") == 0;
     o->headers = headers_of(r, x->a);
     return 0;

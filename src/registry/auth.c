@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define TOKEN_REPLY(T, F)        \
-    F(T, str, token, "token", 0) \
-    F(T, str, access_token, "access_token", 0)
+#define TOKEN_REPLY(T, F)                      \
+    F(T, str, token, "token", 0)               \
+    F(T, str, access_token, "access_token", 0) \
+    F(T, str, refresh_token, "refresh_token", 0)
 JSON_TYPE(token_reply, TOKEN_REPLY)
 JSON_DESC(token_reply, TOKEN_REPLY)
 
@@ -86,7 +87,18 @@ static void add_escaped(struct buf *b, const char *key, const char *value)
     curl_free(text);
 }
 
-static int read_token(const struct http_reply *r, const char *realm, char **out_token,
+void token_done(struct token *t)
+{
+    free(t->bearer);
+    free(t->refresh);
+}
+
+static bool given(const char *s)
+{
+    return s != NULL && s[0] != 0;
+}
+
+static int read_token(const struct http_reply *r, const char *realm, struct token *out,
                       struct err *e)
 {
     auto_arena struct arena *a = arena_new();
@@ -97,53 +109,94 @@ static int read_token(const struct http_reply *r, const char *realm, char **out_
         return err_set(e, r->status >= 500 || r->status == 429 ? ERR_UNAVAILABLE : ERR_UNAUTHORIZED,
                        "failed to fetch a token from %s: status %d", realm, r->status);
     TRY(json_parse(&token_reply_json, &t, buf_cstr(&r->body), r->body.n, a, e));
-    const char *token = t.token != NULL && t.token[0] != 0 ? t.token : t.access_token;
-    if (token == NULL || token[0] == 0)
+    const char *token = given(t.token) ? t.token : t.access_token;
+    if (!given(token))
         return err_set(e, ERR_UNAUTHORIZED, "%s answered without a token", realm);
-    *out_token = mem_strdup(token);
+    out->bearer = mem_strdup(token);
+    out->refresh = given(t.refresh_token) ? mem_strdup(t.refresh_token) : NULL;
     return 0;
 }
 
+/* All scopes, those of the challenge and those that are known to be needed, each once. */
+static void add_scopes(const struct challenge *c, const struct token_wish *w, bool joined,
+                       struct buf *out)
+{
+    auto_buf struct buf all = BUF_MAX(8192);
+    struct strv none = {0};
+    const struct strv *more = w->scopes != NULL ? w->scopes : &none;
+    bool extra = c->scope[0] != 0 && !strv_has(more, c->scope);
+    if (extra && !joined)
+        add_escaped(out, "scope", c->scope);
+    else if (extra)
+        buf_adds(&all, c->scope);
+    vec_each(s, more) {
+        if (joined)
+            buf_printf(&all, "%s%s", all.n > 0 ? " " : "", *s);
+        else
+            add_escaped(out, "scope", *s);
+    }
+    if (all.n > 0)
+        add_escaped(out, "scope", buf_cstr(&all));
+}
+
+/* The refresh token in a form, as OAuth has it. */
+static void ask_by_form(const struct challenge *c, const struct token_wish *w,
+                        struct http_request *rq, struct buf *form)
+{
+    add_escaped(form, "grant_type", "refresh_token");
+    add_escaped(form, "service", c->service);
+    add_escaped(form, "client_id", "hull");
+    add_scopes(c, w, true, form);
+    add_escaped(form, "refresh_token", w->creds->identity_token);
+    rq->method = "POST";
+    rq->form = buf_cstr(form);
+}
+
+static void ask_by_query(const struct challenge *c, const struct token_wish *w,
+                         struct http_request *rq, struct buf *url)
+{
+    bool has_user = given(w->creds->username);
+    buf_addc(url, strchr(c->realm, '?') != NULL ? '&' : '?');
+    if (has_user)
+        add_escaped(url, "account", w->creds->username);
+    if (w->offline) {
+        add_escaped(url, "client_id", "hull");
+        add_escaped(url, "offline_token", "true");
+    }
+    if (c->service[0] != 0)
+        add_escaped(url, "service", c->service);
+    add_scopes(c, w, false, url);
+    rq->method = "GET";
+    rq->user = has_user ? w->creds->username : NULL;
+    rq->password = w->creds->password;
+}
+
 int auth_token(struct http_pool *pool, const struct http_request *how, const struct challenge *c,
-               const struct registry_creds *creds, const char *path, char **out_token,
-               struct err *e)
+               const struct token_wish *w, struct token *out, struct err *e)
 {
     auto_reply struct http_reply reply = {.length = -1};
     auto_buf struct buf url = BUF_MAX(16384);
     auto_buf struct buf form = BUF_MAX(16384);
-    struct http_request rq = *how;
-    auto_free char *scope =
-        c->scope[0] != 0 ? mem_strdup(c->scope) : mem_printf("repository:%s:pull", path);
-    bool refresh = creds->identity_token != NULL && creds->identity_token[0] != 0;
-    bool has_user = creds->username != NULL && creds->username[0] != 0;
+    bool refresh = given(w->creds->identity_token);
+    bool secret = refresh || given(w->creds->username);
+    struct http_request rq = {.ca = how->ca,
+                              .cert_file = how->cert_file,
+                              .key_file = how->key_file,
+                              .insecure = how->insecure,
+                              .stall_ms = how->stall_ms,
+                              .connect_ms = how->connect_ms,
+                              .cancel_fd = how->cancel_fd};
     if (strncmp(c->realm, "https://", 8) != 0 &&
-        (strncmp(c->realm, "http://", 7) != 0 || ((refresh || has_user) && !how->insecure)))
+        (strncmp(c->realm, "http://", 7) != 0 || (secret && !how->insecure)))
         return err_set(e, ERR_UNAUTHORIZED, "refusing the token realm \"%.200s\"", c->realm);
     buf_adds(&url, c->realm);
-    rq.authorization = NULL;
-    rq.headers = NULL;
-    rq.sink = NULL;
-    rq.offset = 0;
-    if (refresh) {
-        rq.method = "POST";
-        add_escaped(&form, "grant_type", "refresh_token");
-        add_escaped(&form, "service", c->service);
-        add_escaped(&form, "client_id", "hull");
-        add_escaped(&form, "scope", scope);
-        add_escaped(&form, "refresh_token", creds->identity_token);
-        rq.form = buf_cstr(&form);
-    } else {
-        rq.method = "GET";
-        buf_addc(&url, strchr(c->realm, '?') != NULL ? '&' : '?');
-        if (c->service[0] != 0)
-            add_escaped(&url, "service", c->service);
-        add_escaped(&url, "scope", scope);
-        rq.user = has_user ? creds->username : NULL;
-        rq.password = creds->password;
-    }
+    if (refresh)
+        ask_by_form(c, w, &rq, &form);
+    else
+        ask_by_query(c, w, &rq, &url);
     if (url.over || form.over)
         return err_set(e, ERR_INVALID, "the registry's challenge is too long");
     rq.url = buf_cstr(&url);
     TRY(http_do(pool, &rq, &reply, NULL, e));
-    return read_token(&reply, c->realm, out_token, e);
+    return read_token(&reply, c->realm, out, e);
 }

@@ -26,6 +26,7 @@ struct flight {
     struct http_reply *out;
     struct err err; /* of sink or begin */
     bool begun;
+    int64_t put_at; /* offset in the body that goes out */
 };
 
 struct http_pool *http_pool_new(void)
@@ -95,7 +96,7 @@ static size_t on_header(char *p, size_t size, size_t count, void *arg)
     while (value.n > 0 && (value.p[value.n - 1] == '\n' || value.p[value.n - 1] == '\r'))
         value.n--;
     if (str_starts(value, "HTTP/")) { /* of this hop: forget the redirect's */
-        f->out->media_type[0] = f->out->digest[0] = f->out->challenge[0] = 0;
+        f->out->media_type[0] = f->out->digest[0] = f->out->challenge[0] = f->out->location[0] = 0;
         f->out->length = -1;
         return size * count;
     }
@@ -108,8 +109,8 @@ static size_t on_header(char *p, size_t size, size_t count, void *arg)
         keep(f->out->digest, sizeof(f->out->digest), value);
     } else if (str_ieq(name, "content-length") && str_to_u64(value, 0, INT64_MAX, &n)) {
         f->out->length = (int64_t)n;
-    } else if (str_ieq(name, "retry-after") && str_to_u64(value, 0, 3600, &n)) {
-        f->out->retry_after_s = (int)n;
+    } else if (str_ieq(name, "location")) {
+        keep(f->out->location, sizeof(f->out->location), value);
     } else if (str_ieq(name, "www-authenticate")) {
         size_t have = strlen(f->out->challenge);
         if (have + value.n + 2 < sizeof(f->out->challenge)) {
@@ -139,12 +140,46 @@ static size_t on_body(char *p, size_t size, size_t count, void *arg)
     return f->rq->sink(f->rq->arg, p, n, &f->err) < 0 ? 0 : n;
 }
 
+static size_t on_read(char *p, size_t size, size_t count, void *arg)
+{
+    struct flight *f = arg;
+    const struct http_body *b = f->rq->put;
+    size_t n = (size_t)MIN((int64_t)(size * count), b->n - f->put_at);
+    if (b->fd < 0) {
+        memcpy(p, (const char *)b->p + f->put_at, n);
+    } else if (n > 0) {
+        ssize_t got = pread(b->fd, p, n, f->put_at);
+        if (got <= 0) {
+            if (got == 0)
+                err_set(&f->err, ERR_DATA_LOSS, "a blob is shorter than it should be");
+            else
+                err_sys(&f->err, "read a blob");
+            return CURL_READFUNC_ABORT;
+        }
+        n = (size_t)got;
+    }
+    f->put_at += (int64_t)n;
+    return n;
+}
+
+/* A redirect or a lost connection: the body goes out again. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct flight *f = arg;
+    if (origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    f->put_at = offset;
+    return CURL_SEEKFUNC_OK;
+}
+
 static int on_progress(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total,
                        curl_off_t ul)
 {
     struct flight *f = arg;
     struct pollfd p = {.fd = f->rq->cancel_fd, .events = POLLIN};
-    (void)dl_total, (void)dl, (void)ul_total, (void)ul;
+    (void)dl_total, (void)dl, (void)ul_total;
+    if (f->rq->put != NULL && f->rq->put->sent != NULL)
+        f->rq->put->sent(f->rq->put->arg, ul);
     if (f->rq->cancel_fd <= 0 || poll(&p, 1, 0) <= 0)
         return 0;
     err_set(&f->err, ERR_CANCELLED, "context canceled");
@@ -158,11 +193,51 @@ static struct curl_slist *header_list(const struct http_request *rq)
     struct curl_slist *list = NULL;
     for (size_t i = 0; rq->headers != NULL && rq->headers[i] != NULL; i++)
         list = curl_slist_append(list, rq->headers[i]);
+    if (rq->put != NULL)
+        list = curl_slist_append(list, "Expect:");
     if (rq->authorization != NULL) {
         auto_free char *line = mem_printf("Authorization: %s", rq->authorization);
         list = curl_slist_append(list, line);
     }
     return list;
+}
+
+static void set_method(struct flight *f)
+{
+    const struct http_request *rq = f->rq;
+    CURL *c = f->curl;
+    if (strcmp(rq->method, "HEAD") == 0) {
+        curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+    } else if (strcmp(rq->method, "POST") == 0) {
+        curl_easy_setopt(c, CURLOPT_POST, 1L);
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, rq->form != NULL ? rq->form : "");
+    } else if (rq->put != NULL) {
+        curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)rq->put->n);
+        curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
+        curl_easy_setopt(c, CURLOPT_READDATA, f);
+        curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+        curl_easy_setopt(c, CURLOPT_SEEKDATA, f);
+        curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
+    }
+}
+
+static void set_tls(struct flight *f)
+{
+    const struct http_request *rq = f->rq;
+    CURL *c = f->curl;
+    if (rq->ca != NULL) { /* the directory of the system's stays in use beside it */
+        struct curl_blob blob = {(void *)(uintptr_t)rq->ca, strlen(rq->ca), CURL_BLOB_NOCOPY};
+        curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+    }
+    if (rq->cert_file != NULL) {
+        curl_easy_setopt(c, CURLOPT_SSLCERT, rq->cert_file);
+        curl_easy_setopt(c, CURLOPT_SSLKEY, rq->key_file);
+    }
+    if (rq->insecure) {
+        curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
 }
 
 static void set_options(struct flight *f, struct curl_slist *headers)
@@ -191,10 +266,8 @@ static void set_options(struct flight *f, struct curl_slist *headers)
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, f);
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
-    if (strcmp(rq->method, "HEAD") == 0)
-        curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-    if (rq->form != NULL)
-        curl_easy_setopt(c, CURLOPT_POSTFIELDS, rq->form);
+    set_method(f);
+    set_tls(f);
     if (rq->user != NULL) {
         curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(c, CURLOPT_USERNAME, rq->user);
@@ -202,12 +275,52 @@ static void set_options(struct flight *f, struct curl_slist *headers)
     }
     if (rq->offset > 0)
         curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)rq->offset);
-    if (rq->ca_file != NULL)
-        curl_easy_setopt(c, CURLOPT_CAINFO, rq->ca_file);
-    if (rq->insecure) {
-        curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
+/* A Location that is a path belongs to the host that was asked last. */
+static void make_absolute(CURL *c, struct http_reply *out)
+{
+    const char *asked = NULL;
+    char *whole = NULL;
+    if (out->location[0] == 0)
+        return;
+    CURLU *u = curl_url();
+    (void)curl_easy_getinfo(c, CURLINFO_EFFECTIVE_URL, &asked);
+    if (u == NULL || curl_url_set(u, CURLUPART_URL, asked, 0) != CURLUE_OK ||
+        curl_url_set(u, CURLUPART_URL, out->location, 0) != CURLUE_OK ||
+        curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK ||
+        strlen(whole) >= sizeof(out->location))
+        out->location[0] = 0;
+    else
+        memcpy(out->location, whole, strlen(whole) + 1);
+    curl_free(whole);
+    curl_url_cleanup(u);
+}
+
+/* Get "URL": dial tcp: connect: connection refused: as Go names a method in an error. */
+static const char *go_method(const char *method)
+{
+    static const char *const names[][2] = {{"HEAD", "Head"}, {"POST", "Post"}, {"PUT", "Put"}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(method, names[i][0]) == 0)
+            return names[i][1];
+    return "Get";
+}
+
+static int failure(const struct http_request *rq, CURLcode r, int status, int os_error,
+                   const char *text, struct err *e)
+{
+    if (r == CURLE_COULDNT_CONNECT && os_error != 0) {
+        err_set(e, ERR_UNAVAILABLE, "%s \"%s\": dial tcp: connect: %s", go_method(rq->method),
+                rq->url, strerrordesc_np(os_error));
+        for (char *c = strstr(e->msg, "connect: "); c != NULL && *c != 0; c++)
+            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+        return -1;
     }
+    return err_set(e, ERR_UNAVAILABLE, "%s \"%s\": %s", go_method(rq->method), rq->url,
+                   r == CURLE_OPERATION_TIMEDOUT && status != 0 ? "the registry stalled"
+                   : text[0] != 0                               ? text
+                                                                : curl_easy_strerror(r));
 }
 
 int http_do(struct http_pool *p, const struct http_request *rq, struct http_reply *out,
@@ -216,6 +329,7 @@ int http_do(struct http_pool *p, const struct http_request *rq, struct http_repl
     struct flight f = {.curl = take(p), .rq = rq, .out = out};
     char text[CURL_ERROR_SIZE] = "";
     long status = 0, os_error = 0;
+    curl_off_t wait_s = 0;
     *out = (struct http_reply){.length = -1, .body = BUF_MAX(BODY_MAX)};
     struct curl_slist *headers = header_list(rq);
     set_options(&f, headers);
@@ -223,7 +337,10 @@ int http_do(struct http_pool *p, const struct http_request *rq, struct http_repl
     CURLcode r = curl_easy_perform(f.curl);
     (void)curl_easy_getinfo(f.curl, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(f.curl, CURLINFO_OS_ERRNO, &os_error);
+    (void)curl_easy_getinfo(f.curl, CURLINFO_RETRY_AFTER, &wait_s);
     out->status = (int)status;
+    out->retry_after_s = (int)MIN(wait_s, (curl_off_t)3600);
+    make_absolute(f.curl, out);
     curl_slist_free_all(headers);
     give_back(p, f.curl);
     if (out_no_tls != NULL)
@@ -234,16 +351,5 @@ int http_do(struct http_pool *p, const struct http_request *rq, struct http_repl
     }
     if (r == CURLE_OK || (r == CURLE_RANGE_ERROR && status == 416))
         return 0;
-    const char *method = strcmp(rq->method, "HEAD") == 0 ? "Head" : "Get";
-    if (r == CURLE_COULDNT_CONNECT && os_error != 0) { /* in Go's words */
-        err_set(e, ERR_UNAVAILABLE, "%s \"%s\": dial tcp: connect: %s", method, rq->url,
-                strerrordesc_np((int)os_error));
-        for (char *c = strstr(e->msg, "connect: "); c != NULL && *c != 0; c++)
-            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
-        return -1;
-    }
-    return err_set(e, ERR_UNAVAILABLE, "%s \"%s\": %s", method, rq->url,
-                   r == CURLE_OPERATION_TIMEDOUT && status != 0 ? "the registry stalled"
-                   : text[0] != 0                               ? text
-                                                                : curl_easy_strerror(r));
+    return failure(rq, r, (int)status, (int)os_error, text, e);
 }

@@ -13,16 +13,27 @@ struct http_pool;
 struct http_pool *http_pool_new(void) __attribute__((returns_nonnull));
 void http_pool_free(struct http_pool *p);
 
+/* What a PUT sends: a file from its beginning, or memory. */
+struct http_body {
+    int fd; /* -1: memory at p */
+    const void *p;
+    int64_t n;                          /* bytes */
+    void (*sent)(void *arg, int64_t n); /* how far it is, now and then; may be NULL */
+    void *arg;
+};
+
 struct http_request {
-    const char *method; /* GET, HEAD, POST */
+    const char *method; /* GET, HEAD, POST, PUT */
     const char *url;
     const char *const *headers;  /* "Name: value", NULL-terminated; may be NULL */
-    const char *form;            /* body of a POST */
+    const char *form;            /* body of a POST; NULL: empty */
+    const struct http_body *put; /* body of a PUT */
     const char *user, *password; /* basic auth; NULL: none */
     const char *authorization;   /* value of the header; NULL: none. Not sent on to other hosts */
-    const char *ca_file;
-    bool insecure;  /* certificates are not checked */
-    int64_t offset; /* Range: bytes from here on */
+    const char *ca;              /* PEM text of authorities beside the system's */
+    const char *cert_file, *key_file; /* of the client */
+    bool insecure;                    /* certificates are not checked */
+    int64_t offset;                   /* Range: bytes from here on */
     int stall_ms, connect_ms, cancel_fd;
     image_sink_fn *sink; /* gets the body of a 200 or 206; NULL: it goes into reply->body */
     int (*begin)(void *arg, int status,
@@ -36,7 +47,8 @@ struct http_reply {
     char challenge[4096]; /* WWW-Authenticate, a line each */
     int64_t length;       /* Content-Length, -1 unknown */
     int retry_after_s;
-    struct buf body; /* without sink, and of errors: at most 4 MiB */
+    char location[4096]; /* of a 201 or 202, absolute; "" when absent */
+    struct buf body;     /* without sink, and of errors: at most 4 MiB */
 };
 
 /**
