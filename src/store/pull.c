@@ -169,8 +169,14 @@ static int read_image(struct pull *p, const struct oci_descriptor *md, struct oc
         return err_set(e, ERR_INVALID, "image has %zu layers, more than %d", m->layers.n,
                        OCI_LAYERS_MAX);
     TRY(check_descriptor(&m->config, e));
-    for (size_t i = 0; i < m->layers.n; i++)
+    for (size_t i = 0; i < m->layers.n; i++) {
         TRY(check_descriptor(&m->layers.v[i], e));
+        if (oci_is_foreign_layer(m->layers.v[i].media_type))
+            return err_set(e, ERR_INVALID,
+                           "layer %s is a foreign layer: its bytes are not in the registry, and "
+                           "images with such layers are not supported",
+                           m->layers.v[i].digest);
+    }
     strmap_set(&refs, p->a, "containerd.io/gc.ref.content.config", m->config.digest);
     for (size_t i = 0; i < m->layers.n; i++)
         strmap_set(&refs, p->a, arena_printf(p->a, "containerd.io/gc.ref.content.l.%zu", i),

@@ -47,6 +47,12 @@ bool oci_is_layer(const char *media_type)
            str_starts(s, "application/vnd.docker.image.rootfs.");
 }
 
+bool oci_is_foreign_layer(const char *media_type)
+{
+    struct str s = str_of(media_type);
+    return str_starts(s, OCI_LAYER_FOREIGN) || str_starts(s, DOCKER_FOREIGN_LAYER_GZIP);
+}
+
 /* ---- platforms ---- */
 
 static const struct alias {

@@ -16,6 +16,7 @@
 #define OCI_LAYER "application/vnd.oci.image.layer.v1.tar"
 #define OCI_LAYER_GZIP OCI_LAYER "+gzip"
 #define OCI_LAYER_ZSTD OCI_LAYER "+zstd"
+#define OCI_LAYER_FOREIGN "application/vnd.oci.image.layer.nondistributable.v1.tar"
 #define DOCKER_INDEX "application/vnd.docker.distribution.manifest.list.v2+json"
 #define DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
 #define DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
@@ -78,6 +79,8 @@ bool oci_is_index(const char *media_type);
 bool oci_is_manifest(const char *media_type);
 bool oci_is_config(const char *media_type);
 bool oci_is_layer(const char *media_type);
+/** A layer whose bytes are elsewhere than in the registry ("foreign", "nondistributable"). */
+bool oci_is_foreign_layer(const char *media_type);
 
 /**
  * "linux/amd64", "linux/arm64/v8", "amd64", "linux" into its parts, aliases normalised (x86_64 is
