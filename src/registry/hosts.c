@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/toml.h"
 #include "sys/path.h"
+#include "types/reference.h"
 
 #define HUB "docker.io"
 #define HUB_HOST "registry-1.docker.io"
@@ -34,15 +35,6 @@ struct reading {
     struct server root; /* the file's own table: the registry itself */
     VEC(struct server) hosts;
 };
-
-static bool is_loopback(const char *domain)
-{
-    struct str s = str_of(domain);
-    if (str_starts(s, "[::1]"))
-        return true;
-    struct str host = str_cut(&s, ':');
-    return str_eq(host, "localhost") || str_starts(host, "127.");
-}
 
 /* ---- hosts.toml ---- */
 
@@ -284,7 +276,7 @@ static void add_defaults(struct server *s, const char *domain, const struct regi
     bool hub = strcmp(domain, HUB) == 0;
     if (s->url != NULL)
         return;
-    bool loose = is_loopback(domain) && s->ca.n == 0;
+    bool loose = ref_domain_is_loopback(domain) && s->ca.n == 0;
     s->url = arena_printf(a, "%s://%s", o->plain_http || loose ? "http" : "https",
                           hub ? HUB_HOST : domain);
     if (loose && !o->plain_http && !s->tls_given)

@@ -5,6 +5,10 @@
  */
 #include "types/reference.h"
 
+#include <arpa/inet.h>
+
+#include "base/mem.h"
+
 #define DEFAULT_DOMAIN "docker.io"
 #define LEGACY_DOMAIN "index.docker.io"
 #define OFFICIAL "library/"
@@ -265,6 +269,17 @@ int ref_parse(const char *text, struct ref *out, struct err *e)
 int ref_parse_full(const char *text, struct ref *out, struct err *e)
 {
     return parse(text, false, out, e);
+}
+
+bool ref_domain_is_loopback(const char *domain)
+{
+    struct in_addr a;
+    size_t n = strcspn(domain, ":");
+    auto_free char *host = mem_strndup(domain, n);
+    if (strncmp(domain, "[::1]", 5) == 0)
+        return domain[5] == '\0' || domain[5] == ':';
+    return strcmp(host, "localhost") == 0 ||
+           (inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
 }
 
 void ref_default_tag(struct ref *r)

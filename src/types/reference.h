@@ -46,6 +46,10 @@ void ref_familiar(const struct ref *r, char out[static REF_TEXT_MAX]);
 /** The familiar name without tag and digest: "busybox", "localhost:5000/app". */
 void ref_familiar_name(const struct ref *r, char out[static REF_TEXT_MAX]);
 
+/** True for "localhost", 127.0.0.0/8 and ::1, with or without a port: a registry there may do
+ * without TLS. */
+bool ref_domain_is_loopback(const char *domain);
+
 /** True for "algorithm:hex" of a known algorithm (sha256, sha384, sha512) with the right length. */
 bool digest_valid(const char *text);
 

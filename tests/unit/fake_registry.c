@@ -20,7 +20,21 @@ struct fake_blob *fake_add(struct fake_registry *f, const char *kind, const char
     digest_of(p, n, b->digest);
     b->media_type = media_type;
     auto_free char *path = mem_printf("%s/%s", kind, name != NULL ? name : b->digest);
-    map_put(&f->blobs, path, b);
+    pthread_mutex_lock(&f->lock);
+    struct fake_blob *old = map_put(&f->blobs, path, b);
+    pthread_mutex_unlock(&f->lock);
+    if (old != NULL) {
+        buf_done(&old->bytes);
+        free(old);
+    }
+    return b;
+}
+
+static struct fake_blob *find(struct fake_registry *f, const char *path)
+{
+    pthread_mutex_lock(&f->lock);
+    struct fake_blob *b = map_get(&f->blobs, path);
+    pthread_mutex_unlock(&f->lock);
     return b;
 }
 
@@ -117,7 +131,136 @@ static void serve_blob(struct fake_registry *f, int fd, const char *path, struct
     }
 }
 
-static void serve(struct fake_registry *f, int fd, struct str head)
+/* ---- uploads ---- */
+
+static void begin_upload(struct fake_registry *f, int fd, const char *path)
+{
+    const char *from = strstr(path, "&from=");
+    if (from != NULL && f->mountable != NULL && strcmp(from + 6, f->mountable) == 0) {
+        f->mounts++;
+        text(fd, "201 Created", "", "");
+        return;
+    }
+    auto_free char *h = f->mischief == FAKE_REDIRECT
+                            ? mem_printf("Location: http://localhost:%d/up/1?x=y\r\n", f->port)
+                            : mem_strdup("Location: /v2/app/blobs/uploads/1\r\n");
+    text(fd, "202 Accepted", h, "");
+}
+
+/* The request's body; false when the client broke off. */
+static bool read_body(int fd, struct buf *body, size_t n)
+{
+    char part[65536];
+    while (body->n < n) {
+        ssize_t got = read(fd, part, MIN(sizeof(part), n - body->n));
+        if (got <= 0)
+            return false;
+        buf_add(body, part, (size_t)got);
+    }
+    return true;
+}
+
+static void end_upload(struct fake_registry *f, int fd, const char *digest, const struct buf *body)
+{
+    char real[72];
+    enum mischief m = f->mischief;
+    f->uploads++;
+    if (m == FAKE_BUSY_ONCE) {
+        f->mischief = FAKE_HONEST;
+        text(fd, "429 Too Many Requests", "Retry-After: 1\r\n",
+             "{\"errors\":[{\"code\":\"TOOMANYREQUESTS\"}]}");
+        return;
+    }
+    if (m == FAKE_BROKEN) {
+        text(fd, "500 Internal Server Error", "", "oops");
+        return;
+    }
+    digest_of(body->p, body->n, real);
+    if (strcmp(real, digest) != 0) {
+        text(fd, "400 Bad Request", "", "{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}");
+        return;
+    }
+    fake_add(f, "blobs", NULL, "", body->p, body->n);
+    text(fd, "201 Created", "", "");
+}
+
+static void put_manifest(struct fake_registry *f, int fd, const char *name, const char *type,
+                         const struct buf *body)
+{
+    pthread_mutex_lock(&f->lock);
+    (void)snprintf(f->last_type, sizeof(f->last_type), "%.*s", (int)strcspn(type, "\r"), type);
+    pthread_mutex_unlock(&f->lock);
+    struct fake_blob *b = fake_add(f, "manifests", name, f->last_type, body->p, body->n);
+    auto_free char *h = mem_printf("Docker-Content-Digest: %s\r\n", b->digest);
+    text(fd, "201 Created", h, "");
+}
+
+static void serve_put(struct fake_registry *f, int fd, const char *path, const char *head,
+                      struct str begun)
+{
+    struct buf body = BUF_MAX(64 << 20);
+    const char *digest = strstr(path, "digest="), *type = strcasestr(head, "\nContent-Type: ");
+    const char *length = strcasestr(head, "\nContent-Length: ");
+    size_t n = length != NULL ? strtoul(length + 17, NULL, 10) : 0;
+    buf_add(&body, begun.p, begun.n);
+    bool cut = f->mischief == FAKE_CUT_ONCE && digest != NULL && n > 1000000;
+    if (cut) {
+        f->mischief = FAKE_HONEST;
+        f->uploads++;
+    } else if (read_body(fd, &body, n)) {
+        if (digest != NULL)
+            end_upload(f, fd, digest + 7, &body);
+        else
+            put_manifest(f, fd, strrchr(path, '/') + 1, type != NULL ? type + 15 : "", &body);
+    }
+    buf_done(&body);
+}
+
+/* ---- one request ---- */
+
+static void serve_token(struct fake_registry *f, int fd, const char *path)
+{
+    bool fine = strstr(path, "service=fake%2C%22x") != NULL &&
+                strstr(path, "scope=repository%3Aapp%3Apull") != NULL;
+    pthread_mutex_lock(&f->lock);
+    (void)snprintf(f->last_token, sizeof(f->last_token), "%s", path);
+    pthread_mutex_unlock(&f->lock);
+    auto_free char *body = mem_printf("{\"token\":\"t0ken%d\"}", (int)f->generation);
+    f->token_requests++;
+    text(fd, fine ? "200 OK" : "400 Bad Request", "", body);
+}
+
+/* The Authorization is what the registry wants now. */
+static bool is_allowed(struct fake_registry *f, const char *auth)
+{
+    char bearer[64];
+    if (f->token_life > 0 && ++f->answers % f->token_life == 0)
+        f->generation++; /* all tokens have expired */
+    (void)snprintf(bearer, sizeof(bearer), "Bearer t0ken%d\r", (int)f->generation);
+    return (!f->need_token || (auth != NULL && strncmp(auth, bearer, strlen(bearer)) == 0)) &&
+           (!f->need_basic || (auth != NULL && strncmp(auth, "Basic dTpw\r", 11) == 0));
+}
+
+static void serve_get(struct fake_registry *f, int fd, const char *path, struct str method,
+                      long range, bool auth)
+{
+    struct fake_blob *b = strncmp(path, "/v2/app/", 8) == 0 ? find(f, path + 8) : NULL;
+    bool head = str_eq(method, "HEAD");
+    if (b == NULL) {
+        text(fd, "404 Not Found", "",
+             "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}");
+    } else if (strncmp(path + 8, "blobs/", 6) == 0 && !head) {
+        serve_blob(f, fd, path + 8, b, range, auth);
+    } else if (f->no_head && head) {
+        text(fd, "405 Method Not Allowed", "", "");
+    } else {
+        auto_free char *h = mem_printf("Content-Type: %s\r\nDocker-Content-Digest: %s\r\n",
+                                       b->media_type, b->digest);
+        answer(fd, "200 OK", h, b->bytes.p, b->bytes.n, head);
+    }
+}
+
+static void serve(struct fake_registry *f, int fd, struct str head, struct str body)
 {
     struct str line = str_cut(&head, '\r'), method = str_cut(&line, ' ');
     auto_free char *path = str_dup(str_cut(&line, ' '));
@@ -125,40 +268,23 @@ static void serve(struct fake_registry *f, int fd, struct str head)
     const char *range_at = strcasestr(rest, "\r\nRange: bytes=");
     const char *auth = strcasestr(rest, "\nAuthorization: ");
     long range = range_at != NULL ? strtol(range_at + 15, NULL, 10) : -1;
+    bool elsewhere = strncmp(path, "/cdn/", 5) == 0 || strncmp(path, "/up/", 4) == 0;
+    struct fake_blob *b = strncmp(path, "/cdn/", 5) == 0 ? find(f, path + 5) : NULL;
     f->requests++;
-    if (strncmp(path, "/token?", 7) == 0) {
-        f->token_requests++;
-        bool fine = strstr(path, "service=fake%2C%22x") != NULL &&
-                    strstr(path, "scope=repository%3Aapp%3Apull") != NULL;
-        text(fd, fine ? "200 OK" : "400 Bad Request", "", "{\"token\":\"t0ken\"}");
-        return;
-    }
-    if (strncmp(path, "/cdn/", 5) == 0) {
-        struct fake_blob *b = map_get(&f->blobs, path + 5);
-        if (auth != NULL || b == NULL)
-            text(fd, "400 Bad Request", "", "Authorization came along");
-        else
-            send_blob(f, fd, b, range, true);
-        return;
-    }
-    if ((f->need_token && (auth == NULL || strncmp(auth + 16, "Bearer t0ken\r", 13) != 0)) ||
-        (f->need_basic && (auth == NULL || strncmp(auth + 16, "Basic dTpw\r", 11) != 0))) {
+    if (strncmp(path, "/token?", 7) == 0)
+        serve_token(f, fd, path);
+    else if (elsewhere && auth != NULL)
+        text(fd, "400 Bad Request", "", "Authorization came along");
+    else if (b != NULL)
+        send_blob(f, fd, b, range, true);
+    else if (!elsewhere && !is_allowed(f, auth != NULL ? auth + 16 : NULL))
         challenge(f, fd);
-        return;
-    }
-    struct fake_blob *b = strncmp(path, "/v2/app/", 8) == 0 ? map_get(&f->blobs, path + 8) : NULL;
-    if (b == NULL) {
-        text(fd, "404 Not Found", "",
-             "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}");
-    } else if (strncmp(path + 8, "blobs/", 6) == 0) {
-        serve_blob(f, fd, path + 8, b, range, auth != NULL);
-    } else if (f->no_head && str_eq(method, "HEAD")) {
-        text(fd, "405 Method Not Allowed", "", "");
-    } else {
-        auto_free char *h = mem_printf("Content-Type: %s\r\nDocker-Content-Digest: %s\r\n",
-                                       b->media_type, b->digest);
-        answer(fd, "200 OK", h, b->bytes.p, b->bytes.n, str_eq(method, "HEAD"));
-    }
+    else if (str_eq(method, "POST"))
+        begin_upload(f, fd, path);
+    else if (str_eq(method, "PUT"))
+        serve_put(f, fd, path, rest, body);
+    else
+        serve_get(f, fd, path, method, range, auth != NULL);
 }
 
 static void *one_client(void *arg)
@@ -174,9 +300,11 @@ static void *one_client(void *arg)
             break;
         n += (size_t)got;
         head[n] = 0;
-        if (strstr(head, "\r\n\r\n") != NULL) {
+        const char *end = strstr(head, "\r\n\r\n");
+        if (end != NULL) {
+            size_t n_head = (size_t)(end - head) + 4;
             if (head[0] >= 'A' && head[0] <= 'Z') /* else it is TLS */
-                serve(f, fd, (struct str){head, n});
+                serve(f, fd, (struct str){head, n_head}, (struct str){head + n_head, n - n_head});
             break;
         }
         if (head[0] == 0x16)
@@ -214,6 +342,7 @@ int fake_start(struct fake_registry *f)
     socklen_t len = sizeof(sa);
     f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     f->last_range = -1;
+    pthread_mutex_init(&f->lock, NULL);
     if (f->listener < 0 || bind(f->listener, (struct sockaddr *)&sa, len) < 0 ||
         listen(f->listener, 64) < 0 || getsockname(f->listener, (struct sockaddr *)&sa, &len) < 0)
         return -1;
@@ -221,14 +350,21 @@ int fake_start(struct fake_registry *f)
     return pthread_create(&f->thread, NULL, accept_all, f) == 0 ? 0 : -1;
 }
 
-void fake_stop(struct fake_registry *f)
+void fake_clear(struct fake_registry *f)
 {
-    f->stop = true;
-    pthread_join(f->thread, NULL);
-    close(f->listener);
     map_each(ent, &f->blobs) {
         buf_done(&((struct fake_blob *)ent->val)->bytes);
         free(ent->val);
     }
     map_done(&f->blobs);
+    f->blobs = (struct map){0};
+}
+
+void fake_stop(struct fake_registry *f)
+{
+    f->stop = true;
+    pthread_join(f->thread, NULL);
+    close(f->listener);
+    fake_clear(f);
+    pthread_mutex_destroy(&f->lock);
 }

@@ -22,6 +22,8 @@ enum mischief {
     FAKE_REDIRECT,  /* to /cdn/, which refuses requests with Authorization */
     FAKE_GONE,      /* 404 */
 };
+/* For uploads: FAKE_CUT_ONCE closes in the middle of one, FAKE_BUSY_ONCE and FAKE_BROKEN answer so,
+ * FAKE_REDIRECT names an upload on another host, which refuses requests with Authorization. */
 
 struct fake_registry {
     int listener, port;
@@ -29,8 +31,13 @@ struct fake_registry {
     struct map blobs; /* path below /v2/app/: struct fake_blob * */
     enum mischief mischief;
     bool need_token, need_basic, no_head;
-    int requests, blob_requests, token_requests; /* atomic */
-    int last_range;                              /* first byte of the last range, -1: none */
+    const char *mountable; /* the repository that every blob can be mounted from; NULL: none */
+    int token_life;        /* every so many requests all tokens expire; 0: never */
+    _Atomic int requests, blob_requests, token_requests, uploads, mounts, answers, generation;
+    _Atomic int last_range; /* first byte of the last range, -1: none */
+    char last_type[128];    /* Content-Type of the last manifest that was put */
+    char last_token[512];   /* the query of the last token request */
+    pthread_mutex_t lock;   /* guards blobs and both texts */
     _Atomic bool stop;
 };
 
@@ -42,6 +49,8 @@ struct fake_blob {
 
 int fake_start(struct fake_registry *f);
 void fake_stop(struct fake_registry *f);
+/** Forget all it serves, between requests. */
+void fake_clear(struct fake_registry *f);
 /** Serve bytes as PATH ("manifests/latest", "blobs/sha256:…"); digest "sha256:…" is filled. */
 struct fake_blob *fake_add(struct fake_registry *f, const char *kind, const char *name,
                            const char *media_type, const void *p, size_t n);
