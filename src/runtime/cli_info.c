@@ -151,7 +151,7 @@ int cli_list_all(struct cli *c, struct cli_values *v, char **args, int n, struct
 static int parse_signal(const char *text, int *out, struct err *e)
 {
     uint64_t number = 0;
-    if (str_to_u64(str_of(text), 1, NSIG - 1, &number)) {
+    if (str_to_u64(str_of(text), 0, NSIG - 1, &number)) {
         *out = (int)number;
         return 0;
     }

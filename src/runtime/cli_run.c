@@ -235,7 +235,7 @@ static int exec_status(struct cli *c, struct cli_values *v, char **args, int n, 
         .id = args[0],
         .process = &p,
         .pid_file = cli_absolute(c, cli_text(v, "pid-file")),
-        .cgroup = cli_text(v, "cgroup"),
+        .cgroups = cli_list(v, "cgroup"),
         .ignore_paused = cli_bool(v, "ignore-paused"),
         .log = log_of(c),
     };

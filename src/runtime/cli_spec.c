@@ -41,7 +41,7 @@ static const struct cli_flag exec_flags[] = {
     {"no-new-privs", NULL, CLI_BOOL},
     {"cap", "c", CLI_LIST},
     {"preserve-fds", NULL, CLI_TEXT},
-    {"cgroup", NULL, CLI_TEXT},
+    {"cgroup", NULL, CLI_LIST},
     {"ignore-paused", NULL, CLI_BOOL},
     {"no-subreaper", NULL, CLI_BOOL},
 };

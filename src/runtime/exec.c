@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "runtime/agent.h"
 #include "runtime/console.h"
+#include "runtime/exec_cgroup.h"
 #include "runtime/init.h"
 #include "runtime/io.h"
 #include "runtime/oplog.h"
@@ -83,6 +84,8 @@ static int fill_process(struct exec *x, struct err *e)
         p->apparmor_profile = base->apparmor_profile;
     if (p->selinux_label == NULL || *p->selinux_label == '\0')
         p->selinux_label = base->selinux_label;
+    if (p->exec_cpu_affinity == NULL)
+        p->exec_cpu_affinity = base->exec_cpu_affinity;
     if (p->scheduler == NULL)
         p->scheduler = base->scheduler;
     if (p->io_priority == NULL)
@@ -92,19 +95,13 @@ static int fill_process(struct exec *x, struct err *e)
     return io_check(&x->o->io, p->terminal, e);
 }
 
-static int plan_cgroup(struct exec *x, struct err *e)
+static int plan_affinity(struct exec *x, struct err *e)
 {
-    record_cgroup(&x->record, x->a, &x->cgroup);
-    if (x->o->cgroup == NULL)
+    const struct oci_cpu_affinity *a = x->process.exec_cpu_affinity;
+    if (a == NULL)
         return 0;
-    if (*x->o->cgroup == '\0' || strstr(x->o->cgroup, "..") != NULL)
-        return err_set(e, ERR_INVALID, "bad sub cgroup path: %s", x->o->cgroup);
-    vec_each(d, &x->cgroup.dirs) {
-        d->path = arena_printf(x->a, "%s/%s", d->path, x->o->cgroup);
-        if (access(d->path, F_OK) < 0)
-            return err_sys(e, "cgroup %s", d->path);
-    }
-    return 0;
+    TRY(affinity_parse(a->initial, &x->launch.before, e));
+    return affinity_parse(a->final, &x->launch.after, e);
 }
 
 static int prepare_filter(struct exec *x, struct err *e)
@@ -190,37 +187,27 @@ static _Noreturn void exec_main(void *arg, int sync)
 
 /* ---- the parent ------------------------------------------------------------------------------ */
 
-/* v2 lets no process into a cgroup that has children with controllers (a container that runs
- * systemd): then the new process goes where the first one has gone. */
-static int find_cgroup_of_init(struct exec *x, struct err *e)
-{
-    CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
-    char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)x->record.pid);
-    TRY(file_read(AT_FDCWD, path, &text, e));
-    struct str line = {0};
-    for (struct str rest = str_of(buf_cstr(&text)); rest.n > 0 && !str_starts(line, "0::");)
-        line = str_cut(&rest, '\n');
-    if (!str_starts(line, "0::/") || memmem(line.p, line.n, "..", 2) != NULL)
-        return err_set(e, ERR_INTERNAL,
-                       "the cgroup of the container's first process is out of reach");
-    struct cgroup_dir *dir = &x->cgroup.dirs.v[0];
-    dir->path = arena_printf(x->a, "%s%.*s", dir->mount, (int)line.n - 3, line.p + 3);
-    return 0;
-}
-
-static int launch_in_cgroup(struct exec *x, struct err *e)
+static int try_launch(struct exec *x, struct err *e)
 {
     TRY(cgroup_door_open(&x->cgroup, &x->launch.door, e));
-    if (launch(&x->launch, &x->child, e) == 0)
+    return launch(&x->launch, &x->child, e);
+}
+
+/* v2 lets no process into a cgroup that has children with controllers (a container that runs
+ * systemd), and the container may have left its own: the new process goes where the first is. */
+static int launch_in_cgroup(struct exec *x, struct err *e)
+{
+    bool asked = x->o->cgroups != NULL && x->o->cgroups->n > 0;
+    if (try_launch(x, e) == 0)
         return 0;
-    if (x->cgroup.mode != CGROUP_V2 || e->sys != EBUSY || x->o->cgroup != NULL)
+    if (asked)
+        return err_wrap(e, "error adding pid of the new process to cgroups");
+    if (x->cgroup.mode != CGROUP_V2 || (e->sys != EBUSY && e->sys != ENOENT))
         return -1;
     err_clear(e);
     cgroup_door_close(&x->launch.door);
-    TRY(find_cgroup_of_init(x, e));
-    TRY(cgroup_door_open(&x->cgroup, &x->launch.door, e));
-    return launch(&x->launch, &x->child, e);
+    TRY(exec_cgroup_follow((pid_t)x->record.pid, x->a, &x->cgroup, e));
+    return try_launch(x, e);
 }
 
 static int bless(struct exec *x, struct err *e)
@@ -280,6 +267,9 @@ static int start(struct exec *x, struct hullrun_result *out, struct err *e)
     oplog(&x->o->log, HULLRUN_DEBUG, "nsexec container setup: %zu namespaces to join",
           x->launch.n_joins);
     TRY(launch_in_cgroup(x, e));
+    if (x->launch.before.set && x->o->log.debug)
+        oplog(&x->o->log, HULLRUN_DEBUG, "nsexec[%d]: affinity: %s", (int)x->child.pid,
+              affinity_text(&x->launch.before, x->a));
     cgroup_door_close(&x->launch.door);
     TRY(bless(x, e));
     TRY(converse(x, e));
@@ -312,7 +302,9 @@ int hullrun_exec(const struct hullrun_exec_opts *o, struct hullrun_result *out, 
     if (rc == 0)
         rc = fill_process(&x, e);
     if (rc == 0)
-        rc = plan_cgroup(&x, e);
+        rc = exec_cgroup_plan(&x.record, o->cgroups, x.a, &x.cgroup, e);
+    if (rc == 0)
+        rc = plan_affinity(&x, e);
     if (rc == 0)
         rc = prepare_filter(&x, e);
     if (rc == 0)

@@ -164,6 +164,20 @@ static int build_root(const struct init *i, struct rootfs *root, int *sync, stru
     return cwd < 0 ? err_wrap(e, "mkdir %s", s->process->cwd) : 0;
 }
 
+static void end_by_signal(int signo)
+{
+    _exit(128 + signo);
+}
+
+/* The first process of a pid namespace ignores what it has no handler for; while it is not yet the
+ * user's program it shall end. The handlers are gone with execve. */
+static void end_on_signals(void)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        (void)signal(signals[i], end_by_signal);
+}
+
 /* Wait for `start`: one byte through the fifo. We hold both its ends, so read blocks. */
 static int wait_start(int fifo, struct err *e)
 {
@@ -233,6 +247,8 @@ static int run(struct init *i, int sync, struct err *e)
     process_close_fds(i->o->io.preserve_fds, keep, ARRAY_LEN(keep));
     /* said before a filter can forbid it */
     oplog(&log, HULLRUN_DEBUG, "init: closing the pipe to signal completion");
+    if (i->fifo >= 0)
+        end_on_signals();
     TRY(process_prepare(&p, e));
     if (i->fifo >= 0) {
         fd_close(sync); /* tells the parent that the container is created */
@@ -242,6 +258,7 @@ static int run(struct init *i, int sync, struct err *e)
     }
     TRY(hooks_run("startContainer", HOOK_LIST(&s->hooks->start_container), i->record, "created",
                   getpid(), NULL, e));
+    i->started = true;
     return process_exec(&p, e);
 }
 
@@ -250,7 +267,7 @@ _Noreturn void init_main(void *arg, int sync)
     struct init *i = arg;
     struct err e = {0};
     if (run(i, sync, &e) < 0) {
-        /* once started there is nobody left to tell but the container's own stderr */
+        /* once started the container's own stderr hears of it, as it would of a shell's exec */
         if (i->started)
             (void)dprintf(2, "%s\n", e.msg);
         else

@@ -106,9 +106,12 @@ static int enter_all(const struct launch *l, struct err *e)
 
 int launch_enter_cgroup(struct launch *l, struct err *e)
 {
+    if (l->before.set)
+        TRY(affinity_apply(&l->before, e));
     int rc = cgroup_door_enter(&l->door, e);
     cgroup_door_close(&l->door);
-    return rc;
+    TRY(rc);
+    return affinity_apply(&l->after, e);
 }
 
 int launch_enter(const struct launch *l, int sync, struct err *e)

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "runtime/affinity.h"
 #include "sys/cgroup.h"
 #include "types/oci_runtime.h"
 
@@ -22,6 +23,7 @@ struct launch {
     struct launch_join joins[9];
     size_t n_joins;
     struct cgroup_door door;            /* the child is born in it and goes through it first */
+    struct affinity before, after;      /* CPUs until it has gone through, and from then on */
     const char *time_offsets;           /* for a new time namespace, or NULL */
     void (*child)(void *arg, int sync); /* never returns */
     void *arg;

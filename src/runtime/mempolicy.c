@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/str.h"
+#include "runtime/bitlist.h"
 
 #ifndef MPOL_WEIGHTED_INTERLEAVE /* Linux 6.9 */
 #define MPOL_WEIGHTED_INTERLEAVE 6
@@ -64,48 +64,6 @@ static const struct word *find(const struct word *table, size_t n, const char *w
     return NULL;
 }
 
-/* ---- nodes: "0-3,7" ----------------------------------------------------------------------- */
-
-static int parse_number(struct str s, uint64_t *out, struct err *e)
-{
-    if (str_to_u64(s, 0, UINT32_MAX, out))
-        return 0;
-    bool digits = s.n > 0;
-    for (size_t i = 0; i < s.n; i++)
-        digits &= s.p[i] >= '0' && s.p[i] <= '9';
-    return err_set(e, ERR_INVALID, "strconv.ParseUint: parsing \"%.*s\": %s", STR_ARG(s),
-                   digits ? "value out of range" : "invalid syntax");
-}
-
-static int add_range(struct str range, struct mempolicy *out, struct err *e)
-{
-    struct str rest = range, low = str_cut(&rest, '-');
-    uint64_t from, to;
-    TRY(parse_number(low, &from, e));
-    to = from;
-    if (low.n < range.n)
-        TRY(parse_number(rest, &to, e));
-    if (to < from)
-        return err_set(e, ERR_INVALID, "invalid range: %.*s", STR_ARG(range));
-    if (to >= MEMPOLICY_NODES_MAX)
-        return err_set(e, ERR_INVALID, "values larger than %d are not supported",
-                       MEMPOLICY_NODES_MAX - 1);
-    const size_t bits = 8 * sizeof(out->nodes[0]);
-    for (uint64_t i = from; i <= to; i++)
-        out->nodes[i / bits] |= 1UL << i % bits;
-    return 0;
-}
-
-static int parse_nodes(const char *text, struct mempolicy *out, struct err *e)
-{
-    for (struct str rest = str_of(text); rest.n > 0;) {
-        struct str range = str_cut(&rest, ',');
-        if (range.n > 0 && add_range(range, out, e) < 0)
-            return err_wrap(e, "invalid memory policy nodes \"%s\"", text);
-    }
-    return 0;
-}
-
 static int check_count(const struct mempolicy *p, enum nodes_wanted wants, struct err *e)
 {
     int n = 0;
@@ -131,7 +89,8 @@ int mempolicy_parse(const struct oci_memory_policy *p, struct mempolicy *out, st
             return -1;
         out->mode |= flag->value;
     }
-    TRY(parse_nodes(p->nodes, out, e));
+    if (bitlist_parse(p->nodes, out->nodes, MEMPOLICY_NODES_MAX, e) < 0)
+        return err_wrap(e, "invalid memory policy nodes \"%s\"", p->nodes);
     return check_count(out, mode->wants, e);
 }
 

@@ -114,9 +114,13 @@ static int set_scheduler(const struct oci_scheduler *s, struct err *e)
         for (size_t i = 0; i < ARRAY_LEN(flags); i++)
             if (strcmp(flags[i].name, s->flags.v[k]) == 0)
                 attr.flags |= flags[i].value;
-    if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0)
-        return err_sys(e, "error setting scheduler");
-    return 0;
+    if (syscall(SYS_sched_setattr, 0, &attr, 0) == 0)
+        return 0;
+    /* sched_setattr(2): a deadline wants every CPU of the system */
+    return errno == EPERM && attr.policy == SCHED_DEADLINE
+               ? err_sys(e, "process scheduler can't be used together with AllowedCPUs "
+                            "(or without CAP_SYS_NICE)")
+               : err_sys(e, "error setting scheduler");
 }
 
 static int set_io_priority(const struct oci_io_priority *p, struct err *e)

@@ -73,7 +73,7 @@ struct hullrun_exec_opts {
     const struct oci_process *process; /* complete: args, env, cwd, user; absent capabilities,
                                           rlimits, labels come from the container's config */
     const char *pid_file;              /* as above */
-    const char *cgroup; /* path below the container's cgroup; NULL: the container's own */
+    const struct strv *cgroups; /* "[CONTROLLER,...:]PATH" below the container's; NULL: its own */
     struct hullrun_io io;
     bool ignore_paused;
     struct hullrun_log log;

@@ -56,6 +56,12 @@ JSON_TYPE(oci_scheduler, OCI_SCHEDULER)
     F(T, i64, priority, "priority", 0)
 JSON_TYPE(oci_io_priority, OCI_IO_PRIORITY)
 
+/* Lists of CPUs as "0-3,7", for exec'd processes: before and after they enter the cgroup. */
+#define OCI_CPU_AFFINITY(T, F)                    \
+    F(T, str, initial, "initial", JSON_OMITEMPTY) \
+    F(T, str, final, "final", JSON_OMITEMPTY)
+JSON_TYPE(oci_cpu_affinity, OCI_CPU_AFFINITY)
+
 #define OCI_PROCESS(T, F)                                                     \
     F(T, bool, terminal, "terminal", JSON_OMITEMPTY)                          \
     F(T, obj, console_size, "consoleSize", JSON_OMITEMPTY, oci_console_size)  \
@@ -70,7 +76,8 @@ JSON_TYPE(oci_io_priority, OCI_IO_PRIORITY)
     F(T, opt_i64, oom_score_adj, "oomScoreAdj", JSON_OMITEMPTY)               \
     F(T, obj, scheduler, "scheduler", JSON_OMITEMPTY, oci_scheduler)          \
     F(T, str, selinux_label, "selinuxLabel", JSON_OMITEMPTY)                  \
-    F(T, obj, io_priority, "ioPriority", JSON_OMITEMPTY, oci_io_priority)
+    F(T, obj, io_priority, "ioPriority", JSON_OMITEMPTY, oci_io_priority)     \
+    F(T, obj, exec_cpu_affinity, "execCPUAffinity", JSON_OMITEMPTY, oci_cpu_affinity)
 JSON_TYPE(oci_process, OCI_PROCESS)
 
 #define OCI_ROOT(T, F)         \

@@ -753,7 +753,7 @@ PY
             HULL_TEST_ID=$T strace -f -o "$T/trace" -e "inject=$call:error=EIO:when=$n" -e "trace=$call" \
                 "$T/bin/hull-runc" --root "$T/s" run "f$n" >"$T/out" 2>&1 3>&- 4>&- || true
             if [ -e "$T/s/f$n" ]; then fail "$call $n left its state: $(cat "$T/out")"; fi
-            found=$(find /sys/fs/cgroup -mindepth 2 -type d -path "*/$(test_cgroup)/*" 2>/dev/null)
+            found=$(find /sys/fs/cgroup -mindepth 2 -type d -path "*/$(test_cgroup)/*" 2>/dev/null || true)
             [ -z "$found" ] || fail "$call $n left cgroups: $found $(cat "$T/out")"
         done
     done

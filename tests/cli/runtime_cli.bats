@@ -70,7 +70,7 @@ PY
     receive "$T/p2"
     rt exec -d --pidfd-socket "$T/p2" --pid-file "$T/epid" c1 sleep 1000
     wait_until test ! -e "/proc/$(cat "$T/epid")/fd/0"
-    [ "$(cat "$T/log/receive")" = "pidfd setns $(cat "$T/epid")" ]
+    [ "$(tail -n 1 "$T/log/receive")" = "pidfd setns $(cat "$T/epid")" ]
     is_status c1 running
 }
 
@@ -80,4 +80,69 @@ PY
     sh_c 'echo one; echo two'
     run -0 script -qec "$T/bin/hull-runc --root $T/s run c1 >$T/out" /dev/null </dev/null
     [ "$(cat "$T/out")" = $'one\ntwo' ] || fail "$(od -c "$T/out")"
+}
+
+@test "CPUs: the caller's affinity is not inherited; execCPUAffinity before and after the cgroup" {
+    [ "$(nproc)" -gt 1 ] || skip "one CPU"
+    local all first
+    all=$(awk '$1 == "Cpus_allowed_list:" { print $2 }' /proc/self/status) first=${all%%[-,]*}
+    args grep Cpus_allowed_list /proc/self/status
+    run -0 taskset -c "$first" "$T/bin/hull-runc" --root "$T/s" run c1
+    expect_output $'Cpus_allowed_list:\t'"$all"
+    args sleep 1000
+    config --arg c "$first" '.process.execCPUAffinity = {initial: $c}'
+    rt run -d c1
+    run -0 taskset -c "$first" "$T/bin/hull-runc" --root "$T/s" --debug exec c1 grep Cpus_allowed_list /proc/self/status
+    [[ $output == *": affinity: 0x$(printf %x $((1 << first)))"*$'Cpus_allowed_list:\t'"$all"* ]]
+    jq --arg c "$first" '.process | .args = ["grep", "Cpus_allowed_list", "/proc/self/status"] | .execCPUAffinity = {final: $c}' config.json >"$T/p.json"
+    run -0 rt exec --process "$T/p.json" c1
+    expect_output $'Cpus_allowed_list:\t'"$first"
+    jq '.process | .execCPUAffinity = {final: "3-1"}' config.json >"$T/p.json"
+    run -255 rt exec --process "$T/p.json" c1
+    [[ $output == *'invalid CPU list "3-1"'* ]]
+}
+
+@test "exec --cgroup: below the container's, by controller; never above it" {
+    [ -d /sys/fs/cgroup/pids ] || skip "no cgroup v1 here: cgroup2.bats has v2"
+    args sleep 1000
+    rt run -d c1
+    mkdir "$(own_cgroup pids sub)"
+    run -0 rt exec --cgroup pids:sub c1 cat /proc/self/cgroup
+    [[ $'\n'$output$'\n' == *":pids:/$(test_cgroup)/b/sub"$'\n'* ]] || fail "$output"
+    [[ $'\n'$output$'\n' == *":memory:/$(test_cgroup)/b"$'\n'* ]] || fail "$output"
+    run -0 rt exec --cgroup / c1 cat /proc/self/cgroup
+    [[ $'\n'$output$'\n' == *":pids:/$(test_cgroup)/b"$'\n'* ]] || fail "$output"
+    run -255 rt exec --cgroup sub c1 true
+    [[ $output == *" adding pid "*"no such file or directory"* ]]
+    local bad
+    for bad in .. sub/../.. pids:../x ''; do
+        run -255 rt exec --cgroup "$bad" c1 true
+        [[ $output == *"bad sub cgroup path"* ]] || fail "$bad: $output"
+    done
+    run -255 rt exec --cgroup whaaat:/ c1 true
+    [[ $output == *"unknown controller whaaat"* ]]
+    run -255 rt exec --cgroup pids:sub --cgroup pids:sub c1 true
+    [[ $output == *"more than once"* ]]
+}
+
+@test "signals: 0 asks, a created container ends on TERM, --all is content with a stopped one" {
+    args sleep 1000
+    rt create c1
+    rt kill c1 0
+    rt kill c1 # TERM
+    wait_until is_status c1 stopped
+    run -1 rt kill c1 0
+    [[ $output == *"container not running"* ]]
+    rt kill --all c1 0
+    run -1 rt kill c1 65
+    [[ $output == *'unknown signal "65"'* ]]
+}
+
+@test "what execve refuses is said by the program's own stderr, once" {
+    printf '#!/mmnnttbb foo\n' >rootfs/bin/odd
+    chmod +x rootfs/bin/odd
+    args /bin/odd
+    run -255 "$T/bin/hull-runc" --root "$T/s" run c1
+    expect_output 'exec /bin/odd: no such file or directory'
+    nothing_left c1
 }
