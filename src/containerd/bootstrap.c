@@ -2,9 +2,11 @@
 #include "containerd/bootstrap.h"
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "proto/bootstrap.pb-c.h"
 #include "rpc/pb.h"
+#include "sys/path.h"
 
 #define GREETING_MAX ((size_t)64 << 10)
 #define RUNC_V2 "io.containerd.runc.v2"
@@ -32,27 +34,13 @@ int runtime_program(const char *runtime, struct arena *a, const char **out, stru
                    runtime);
 }
 
-static const char *found(const char *dir, size_t n, const char *name, struct arena *a)
-{
-    if (n == 0 || dir[0] != '/') /* the current folder is no place for programs */
-        return NULL;
-    const char *path = arena_printf(a, "%.*s/%s", (int)n, dir, name);
-    return access(path, X_OK) == 0 ? path : NULL;
-}
-
 static const char *search(const char *name, const char *path, const char *const *dirs,
                           struct arena *a)
 {
-    const char *hit;
-    for (struct str rest = str_of(path); rest.n > 0;) {
-        struct str dir = str_cut(&rest, ':');
-        if ((hit = found(dir.p, dir.n, name, a)) != NULL)
-            return hit;
-    }
-    for (; *dirs != NULL; dirs++)
-        if ((hit = found(*dirs, strlen(*dirs), name, a)) != NULL)
-            return hit;
-    return NULL;
+    auto_free char *hit = path_find_program(name, path);
+    for (; hit == NULL && *dirs != NULL; dirs++)
+        hit = path_find_program(name, *dirs);
+    return hit != NULL ? arena_strdup(a, hit) : NULL;
 }
 
 int runtime_find(const char *runtime, const char *path, const char *const *dirs, struct arena *a,

@@ -62,10 +62,22 @@ static int write_file(const char *bundle, const char *name, const char *text, si
                    : 0;
 }
 
+/* The runtime that was asked for. Callers that never heard of us ask for "runc": where it is not
+ * installed, ours is what stands in for it. */
+static const char *runtime_of(const struct shim_options *opts)
+{
+    if (!is_set(opts->binary_name))
+        return DEFAULT_RUNTIME;
+    if (strcmp(opts->binary_name, "runc") != 0)
+        return opts->binary_name;
+    auto_free char *found = path_find_program("runc", getenv("PATH"));
+    return found != NULL ? opts->binary_name : DEFAULT_RUNTIME;
+}
+
 /* What options and defaults make of one container. */
 static void fill(struct oci *o, const struct shim_options *opts, const char *ns, struct arena *a)
 {
-    o->binary = is_set(opts->binary_name) ? opts->binary_name : DEFAULT_RUNTIME;
+    o->binary = runtime_of(opts);
     o->ops = oci_ops_for(o->binary);
     const char *root = is_set(opts->root)    ? opts->root
                        : o->ops == &oci_runc ? OTHER_ROOT

@@ -245,6 +245,20 @@ static int remove_content(int fd, unsigned depth, struct err *e)
     return rc;
 }
 
+char *path_find_program(const char *name, const char *dirs)
+{
+    for (struct str rest = str_of(dirs != NULL ? dirs : ""); rest.n > 0;) {
+        struct str dir = str_cut(&rest, ':');
+        if (dir.n == 0 || dir.p[0] != '/')
+            continue;
+        char *path = mem_printf("%.*s/%s", STR_ARG(dir), name);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
 int path_remove_tree(int dir_fd, const char *name, struct err *e)
 {
     if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)

@@ -55,6 +55,13 @@ int file_put(int dir_fd, const char *path, const char *text);
  * NOT_FOUND. */
 int path_list(const char *path, struct strv *out, struct err *e);
 
+/**
+ * Look for an executable file in a list of directories, as PATH has it: separated by colons.
+ * Entries that are not absolute are passed over, since the current folder is no place for programs.
+ * dirs: may be NULL. Returns its path (the caller frees it), or NULL.
+ */
+char *path_find_program(const char *name, const char *dirs);
+
 /** Remove a tree below dir_fd (name has no slash) without following links or crossing into mounts.
  */
 int path_remove_tree(int dir_fd, const char *name, struct err *e);

@@ -3,7 +3,7 @@
 #
 #   debian_containerd_start      sets ctr_address; `ctr ARG...` talks to it; our programs are on its PATH
 #   debian_containerd_stop
-#   debian_dockerd_start [FLAG...]    over that containerd, without networks; sets DOCKER_HOST; `debian_docker ARG...` is its client
+#   debian_dockerd_start [FLAG...]    over that containerd, or the one at ctr_address, without networks; sets DOCKER_HOST; `debian_docker ARG...` is its client
 #   debian_dockerd_stop
 #   debian_podman_start [FLAG...]     makes `podman ARG...`: Debian's, with these flags, its folders in the test's
 #   debian_podman_stop
@@ -49,7 +49,7 @@ ctr() {
 
 debian_dockerd_start() {
     original docker.io dockerd docker
-    debian_containerd_start
+    [ -n "${ctr_address:-}" ] || debian_containerd_start
     export DOCKER_HOST=unix://$T/dd.sock
     printf '{}\n' >"$T/dockerd.json"
     background dockerd "$T/bin/dockerd" --config-file "$T/dockerd.json" --data-root "$T/dd-data" --exec-root "$T/dd-exec" \

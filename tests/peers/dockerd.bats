@@ -13,6 +13,7 @@ setup() {
     need hull-containerd containerd-shim-hull-v2 hull-unpack
     test_begin
     peers_start
+    our_containerd=("$T/bin/hull-containerd" --address "$T/c.sock" --root "$T/c-root" --state "$T/c-state" --log-level debug)
 }
 teardown() {
     test_end
@@ -20,8 +21,7 @@ teardown() {
 
 # dockerd mounts root file systems itself and tells their paths, so both must be in one mount namespace.
 our_containerd_inside() {
-    peer_background containerd "$T/bin/hull-containerd" --address "$T/c.sock" --root "$T/c-root" --state "$T/c-state" \
-        --log-level debug
+    peer_background containerd "${our_containerd[@]}"
     wait_until -t 30 our_ctr version
 }
 docker_inside() { peer env "DOCKER_HOST=$DOCKER_HOST" docker "$@"; }
@@ -72,4 +72,26 @@ nothing_stored() { # NAMESPACE
     wait_until nothing_stored moby # what is left is the history of builds, in a namespace of its own
     finish peer-dockerd
     finish containerd
+}
+
+@test "dockerd 20.10: load, run, exec, logs, stop; the names of runc and its shim find ours" {
+    # where neither containerd-shim-runc-v2 nor runc is installed
+    background containerd env "PATH=$T/bin" "${our_containerd[@]}"
+    wait_until -t 30 our_ctr version
+    ctr_address=$T/c.sock
+    debian_dockerd_start
+    docker_inside load -i "$(image_file busybox docker)"
+    run -3 docker_inside run --rm --network none busybox sh -c 'echo old; exit 3'
+    expect_output old
+    [ "$( (echo x && sleep 1) | docker_inside run --rm -i --network none busybox cat)" = x ]
+    docker_inside run -d --name web --network none busybox sh -c 'trap "exit 5" TERM; echo up; while :; do sleep 0.1; done'
+    wait_until says '^up$' docker_inside logs web
+    pgrep -f "containerd-shim-hull-v2 -namespace moby .*$T/c.sock" >"$T/shims"
+    run -4 docker_inside exec web sh -c 'exit 4'
+    docker_inside stop web
+    run -0 docker_inside inspect -f '{{.State.ExitCode}}' web
+    expect_output 5
+    docker_inside rm web
+    finish dockerd
+    containerd_stop
 }
