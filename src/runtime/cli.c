@@ -199,6 +199,7 @@ static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
         return err_set(e, ERR_INVALID, "invalid log-format: %s", format);
     }
     const char *root = cli_text(v, "root");
+    c->root_given = root != NULL && *root != '\0';
     if (root == NULL && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL)
         root = arena_printf(c->a, "%s/hull-runc", getenv("XDG_RUNTIME_DIR"));
     c->root = cli_absolute(c, root != NULL && *root != '\0' ? root : HULLRUN_DEFAULT_ROOT);

@@ -28,7 +28,7 @@ struct cli_values {
 struct cli {
     const char *program; /* argv[0] as typed */
     const char *root, *log, *log_format;
-    bool debug, systemd_cgroup;
+    bool debug, systemd_cgroup, root_given;
     int log_fd;
     struct arena *a;
 };

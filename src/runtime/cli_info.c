@@ -64,8 +64,8 @@ static const char *owner_of(struct cli *c, const char *id)
 static int read_states(struct cli *c, struct states *out, struct err *e)
 {
     DIR *d = opendir(c->root);
-    if (d == NULL)
-        return errno == ENOENT ? 0 : err_sys(e, "open %s", c->root);
+    if (d == NULL) /* the default one is made with the first container */
+        return errno == ENOENT && !c->root_given ? 0 : err_sys(e, "open %s", c->root);
     for (struct dirent *ent; (ent = readdir(d)) != NULL;) { /* NOLINT(concurrency-mt-unsafe) */
         struct hullrun_state s;
         struct err one = {0};

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -44,6 +45,7 @@ struct create {
     struct launch launch;
     struct init init;
     struct child child;
+    uint64_t rootfs_mount; /* the mount that rootfs lies on */
     bool made_dir, made_cgroup, hooks_ran;
 };
 
@@ -62,10 +64,28 @@ static void create_done(struct create *c)
     arena_free(c->a);
 }
 
+/* 0 when it cannot be told. */
+static uint64_t mount_id(const char *path)
+{
+    struct statx st;
+    return path != NULL && statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) == 0 ? st.stx_mnt_id : 0;
+}
+
+/* In the host's mount namespace nobody else takes our mounts away: all are on top of the root's. */
+static void undo_mounts(struct create *c)
+{
+    const char *rootfs = c->record.rootfs;
+    if (spec_ns(&c->spec, "mount") == NULL && mount_id(rootfs) != c->rootfs_mount)
+        (void)umount2(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
 static void undo(struct create *c)
 {
     struct err ignored = {0}; /* the caller hears about the first failure, not of these */
+    bool started = c->child.pid > 0;
     launch_abort(&c->child);
+    if (started)
+        undo_mounts(c);
     if (c->made_cgroup) {
         (void)cgroup_kill(&c->cgroup, SIGKILL, &ignored);
         (void)cgroup_remove(&c->cgroup, &ignored);
@@ -93,6 +113,7 @@ static int find_rootfs(struct create *c, struct err *e)
     if (!S_ISDIR(st.st_mode))
         return err_set(e, ERR_INVALID, "invalid rootfs: %s is not a directory", full);
     c->record.rootfs = arena_strdup(c->a, real);
+    c->rootfs_mount = mount_id(real);
     return 0;
 }
 

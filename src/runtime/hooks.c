@@ -36,9 +36,10 @@ static void describe(int status, char *out, size_t size)
         out[i] = (char)tolower((unsigned char)out[i]);
 }
 
-static int run_one(const char *kind, size_t index, const struct oci_hook *h, struct buf *state,
+static int run_one(const char *kind, const struct hook_list *hooks, size_t index, struct buf *state,
                    const char *dir, struct err *e)
 {
+    const struct oci_hook *h = &hooks->v[index];
     auto_fd int in = fd_memfd("state", state->p, state->n);
     auto_fd int out = memfd_create("hook-stdout", MFD_CLOEXEC);
     auto_fd int err = memfd_create("hook-stderr", MFD_CLOEXEC);
@@ -51,9 +52,14 @@ static int run_one(const char *kind, size_t index, const struct oci_hook *h, str
         argv[i] = h->args.v[i];
     for (size_t i = 0; i < h->env.n; i++)
         envp[i] = h->env.v[i];
+    bool inherits = h->env.n == 0 && hooks->envp != NULL;
     struct spawn_fd fds[] = {{0, in}, {1, out}, {2, err}};
-    struct spawn_opts o = {
-        .path = h->path, .argv = argv, .envp = envp, .fds = fds, .n_fds = 3, .dir = dir};
+    struct spawn_opts o = {.path = h->path,
+                           .argv = argv,
+                           .envp = inherits ? (const char *const *)hooks->envp : envp,
+                           .fds = fds,
+                           .n_fds = ARRAY_LEN(fds),
+                           .dir = dir};
     struct proc child = PROC_NONE;
     int rc = spawn(&o, &child, e);
     free(argv);
@@ -93,7 +99,7 @@ int hooks_run(const char *kind, struct hook_list hooks, const struct record *r, 
         if (hooks.v[i].path == NULL || hooks.v[i].path[0] != '/')
             return err_set(e, ERR_INVALID, "error running %s hook #%zu: path must be absolute",
                            kind, i);
-        TRY(run_one(kind, i, &hooks.v[i], &state, dir, e));
+        TRY(run_one(kind, &hooks, i, &state, dir, e));
     }
     return 0;
 }

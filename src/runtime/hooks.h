@@ -9,8 +9,9 @@
 struct hook_list { /* the type of each list in struct oci_hooks */
     const struct oci_hook *v;
     size_t n;
+    char **envp; /* for a hook that names none; NULL: empty */
 };
-#define HOOK_LIST(list) ((struct hook_list){(list)->v, (list)->n})
+#define HOOK_LIST(list) ((struct hook_list){(list)->v, (list)->n, NULL})
 
 /**
  * Run hooks one after the other; the first that fails ends it. kind: "prestart" ... for the error:

@@ -151,7 +151,7 @@ static int build_root(const struct init *i, struct rootfs *root, int *sync, stru
         root->clone_outside = clone_outside;
         root->clone_arg = sync;
     }
-    if (own_mounts)
+    if (spec_has_mounts(s))
         TRY(rootfs_prepare(root, e));
     TRY(wait_mounted(*sync, e));
     TRY(hooks_run("createContainer", HOOK_LIST(&s->hooks->create_container), i->record, "creating",
@@ -228,7 +228,7 @@ static int run(struct init *i, int sync, struct err *e)
                           CONSOLE_BIND | (i->o->io.plain_output ? CONSOLE_PLAIN : 0), e));
     TRY(set_names(s, e));
     TRY(set_sysctls(i, root.proc_fd, e));
-    if (spec_ns(s, "mount") != NULL) {
+    if (spec_has_mounts(s)) {
         TRY(rootfs_readonly(&root, e));
         TRY(rootfs_hide(&root, e));
     }
@@ -256,8 +256,9 @@ static int run(struct init *i, int sync, struct err *e)
         fd_close(i->fifo);
         i->started = true;
     }
-    TRY(hooks_run("startContainer", HOOK_LIST(&s->hooks->start_container), i->record, "created",
-                  getpid(), NULL, e));
+    struct hook_list hooks = HOOK_LIST(&s->hooks->start_container);
+    hooks.envp = p.envp;
+    TRY(hooks_run("startContainer", hooks, i->record, "created", getpid(), NULL, e));
     i->started = true;
     return process_exec(&p, e);
 }

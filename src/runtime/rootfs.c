@@ -70,15 +70,23 @@ static int open_proc(struct rootfs *r, struct err *e)
     return 0;
 }
 
-static int bind_root(struct rootfs *r, struct err *e)
+static int change_propagation(struct rootfs *r, struct err *e)
 {
     unsigned long how = propagation_flag(r->spec->linux_->rootfs_propagation);
+    if (spec_ns(r->spec, "mount") == NULL) /* the host's: none of our business */
+        return 0;
     if (mount("", "/", "", how != 0 ? how : MS_SLAVE | MS_REC, "") < 0)
         return err_sys(e, "change the propagation of /");
     /* "slave" and such reach "/" only: the mount that holds the rootfs may still be shared with the
      * host, and whatever we mount below it would appear there */
     if (how != 0 && how != (MS_SLAVE | MS_REC) && how != (MS_PRIVATE | MS_REC))
-        TRY(unshare_parent(r->path, (how & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE, e));
+        return unshare_parent(r->path, (how & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE, e);
+    return 0;
+}
+
+static int bind_root(struct rootfs *r, struct err *e)
+{
+    TRY(change_propagation(r, e));
     auto_fd int target = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (target < 0)
         return err_sys(e, "open rootfs %s", r->path);
@@ -122,8 +130,10 @@ int rootfs_prepare(struct rootfs *r, struct err *e)
 
 int rootfs_chroot(struct rootfs *r, struct err *e)
 {
-    TRY(open_proc(r, e));
-    r->fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r->proc_fd < 0)
+        TRY(open_proc(r, e));
+    if (r->fd < 0)
+        r->fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (r->fd < 0 || fchdir(r->fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return err_sys(e, "chroot to %s", r->path);
     return 0;

@@ -28,13 +28,15 @@ struct rootfs {
 
 void rootfs_done(struct rootfs *r);
 
-/** Propagation, the root itself, all mounts, /dev. Still in the old root. */
+/** Propagation, the root itself, all mounts, /dev. Still in the old root. Leaves the propagation of
+ * the host's mount namespace alone. */
 int rootfs_prepare(struct rootfs *r, struct err *e);
 
 /** Make it "/": pivot_root, or MS_MOVE and chroot. r->fd is then "/". */
 int rootfs_enter(struct rootfs *r, bool no_pivot, struct err *e);
 
-/** chroot only, for a container without a mount namespace. */
+/** chroot only, for a container in the host's mount namespace. What rootfs_prepare mounted stays
+ * there when the container has gone, as with runc. */
 int rootfs_chroot(struct rootfs *r, struct err *e);
 
 /** What must come last: read-only mounts and root. */

@@ -74,6 +74,11 @@ uint64_t spec_join_flags(const struct oci_spec *s)
     return flags(s, true);
 }
 
+bool spec_has_mounts(const struct oci_spec *s)
+{
+    return spec_ns(s, "mount") != NULL || s->mounts.n > 0 || s->root->readonly;
+}
+
 #define MAPPED(maps, id)                                                   \
     do {                                                                   \
         if ((maps)->n == 0)                                                \
@@ -305,8 +310,7 @@ int spec_check(const struct oci_spec *s, struct err *e)
         return err_set(e, ERR_INVALID, "unable to set hostname without a private UTS namespace");
     if (*text(s->domainname) != '\0' && !own_ns(s, "uts"))
         return err_set(e, ERR_INVALID, "unable to set domainname without a private UTS namespace");
-    if (!own_ns(s, "mount") &&
-        (s->linux_->masked_paths.n > 0 || s->linux_->readonly_paths.n > 0 || s->mounts.n > 0))
+    if (!own_ns(s, "mount") && (s->linux_->masked_paths.n > 0 || s->linux_->readonly_paths.n > 0))
         return err_set(e, ERR_INVALID,
                        "unable to restrict sys entries without a private MNT namespace");
     for (size_t i = 0; i < s->linux_->sysctl.n; i++)

@@ -27,6 +27,10 @@ const struct oci_namespace *spec_ns(const struct oci_spec *s, const char *type);
 uint64_t spec_new_flags(const struct oci_spec *s);
 uint64_t spec_join_flags(const struct oci_spec *s);
 
+/** Whether a file system is built: always in a mount namespace of our own, in the host's when
+ * there is something to mount. */
+bool spec_has_mounts(const struct oci_spec *s);
+
 /** The host id that a container id maps to; -1 when it is not mapped. Without mappings the same. */
 int64_t spec_host_uid(const struct oci_spec *s, uint64_t id);
 int64_t spec_host_gid(const struct oci_spec *s, uint64_t id);

@@ -777,7 +777,7 @@ PY
     config '.linux.rootfsPropagation = "" | .linux.maskedPaths = [] | .linux.readonlyPaths = [] | .mounts |= map(select(.destination != "/proc"))'
     run -0 rt run c1
     expect_output /bin/true
-    config '.linux.namespaces |= map(select(.type != "mount")) | .mounts = []'
+    config '.linux.namespaces |= map(select(.type != "mount")) | .mounts = [] | .root.readonly = false'
     run -0 rt run c1
     expect_output /bin/true
     nothing_left c1

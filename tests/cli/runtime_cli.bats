@@ -146,3 +146,38 @@ PY
     expect_output 'exec /bin/odd: no such file or directory'
     nothing_left c1
 }
+
+@test "a startContainer hook without an environment has the process's" {
+    printf '#!/bin/sh -u\necho "$ONE $HOME" >/tmp/hooked\n' >rootfs/bin/hook
+    chmod +x rootfs/bin/hook
+    args true
+    config '.process.env = ["ONE=two", "PATH=/bin"] | .root.readonly = false | .hooks.startContainer = [{path: "/bin/hook"}]'
+    rt run c1
+    [ "$(cat rootfs/tmp/hooked)" = 'two /root' ]
+    config '.hooks.startContainer[0].env = ["HOME=/x"]'
+    run -1 rt run c1
+    [[ $output == *"error running startContainer hook #0: exit status 2"*"ONE: parameter not set"* ]] || fail "$output"
+}
+
+@test "in the host's mount namespace mounts stay with the container, not after a failed create" {
+    sh_c 'grep -c " / " /proc/mounts; touch /x'
+    config '.linux.namespaces |= map(select(.type != "mount")) | .linux.maskedPaths = [] | .linux.readonlyPaths = [] |
+        .mounts |= map(select(.destination == "/proc" or .destination == "/dev"))'
+    run -1 rt run --keep c1
+    [[ $output == *"touch: /x: Read-only file system"* ]] || fail "$output"
+    [ -n "$(leaked_mounts)" ]
+    umount -R "$PWD/rootfs"
+    [ -z "$(leaked_mounts)" ]
+    rt delete c1
+    config '.hooks.createRuntime = [{path: "/bin/false"}]'
+    run -1 rt create c1
+    nothing_left c1
+    [ -z "$(leaked_mounts)" ] || fail "$(leaked_mounts)"
+}
+
+@test "list: an unknown root that was asked for is an error, the default one is not" {
+    run -1 "$T/bin/hull-runc" --root "$T/none" list
+    [[ $output == *"open $T/none: no such file or directory"* ]]
+    run -0 unshare -m sh -c "mount -t tmpfs none /run && '$T/bin/hull-runc' list -f json"
+    expect_output null
+}
