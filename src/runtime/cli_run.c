@@ -165,8 +165,9 @@ static int container_process(struct cli *c, const char *id, struct oci_process *
 static int set_user(const char *user, struct oci_user *out, struct err *e)
 {
     struct str rest = str_of(user), uid = str_cut(&rest, ':');
+    bool has_gid = uid.n < strlen(user);
     if (!str_to_u64(uid, 0, UINT32_MAX, &out->uid) ||
-        (rest.n > 0 && !str_to_u64(rest, 0, UINT32_MAX, &out->gid)))
+        (has_gid && !str_to_u64(rest, 0, UINT32_MAX, &out->gid)))
         return err_set(e, ERR_INVALID, "invalid user \"%s\": must be UID[:GID]", user);
     return 0;
 }

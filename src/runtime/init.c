@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <linux/openat2.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -120,16 +121,14 @@ static int set_names(const struct oci_spec *s, struct err *e)
 
 static int set_sysctls(const struct init *i, int proc_fd, struct err *e)
 {
+    const uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
     for (size_t k = 0; k < i->spec->linux_->sysctl.n; k++) {
         const struct strmap_ent *ent = &i->spec->linux_->sysctl.v[k];
-        char path[512];
-        int n = snprintf(path, sizeof(path), "sys/%s", ent->key);
-        if (n < 0 || (size_t)n >= sizeof(path))
-            return err_set(e, ERR_INVALID, "sysctl name too long");
-        const char *sep = strpbrk(ent->key, "./");
-        for (char *c = path + 4; *c != '\0' && sep != NULL && *sep == '.'; c++)
-            *c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
-        int rc = file_put(proc_fd, path, ent->val != NULL ? ent->val : "");
+        char path[SPEC_SYSCTL_MAX + 4] = "sys/";
+        TRY(spec_sysctl_path(ent->key, path + 4, e));
+        auto_fd int fd = path_openat2(proc_fd, path, O_WRONLY, 0, resolve);
+        const char *value = ent->val != NULL ? ent->val : "";
+        int rc = fd < 0 ? fd : fd_write_all(fd, value, strlen(value));
         if (rc < 0)
             return err_neg(e, rc, "write sysctl key %s", ent->key);
     }

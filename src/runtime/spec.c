@@ -151,8 +151,15 @@ int spec_check_process(const struct oci_process *p, struct err *e)
         if (eq == NULL || eq == p->env.v[i])
             return err_set(e, ERR_INVALID, "invalid environment variable: %s", p->env.v[i]);
     }
-    if (p->user.uid > UINT32_MAX || p->user.gid > UINT32_MAX)
-        return err_set(e, ERR_INVALID, "user id out of range");
+    /* the largest number means "as it is" to setresuid: root would stay root */
+    if (p->user.gid >= UINT32_MAX)
+        return err_set(e, ERR_INVALID,
+                       "unable to setup user: cannot setgid to unmapped gid %llu in user namespace",
+                       (unsigned long long)p->user.gid);
+    if (p->user.uid >= UINT32_MAX)
+        return err_set(e, ERR_INVALID,
+                       "unable to setup user: cannot setuid to unmapped uid %llu in user namespace",
+                       (unsigned long long)p->user.uid);
     for (size_t i = 0; i < p->user.additional_gids.n; i++)
         if (p->user.additional_gids.v[i] < 0 || p->user.additional_gids.v[i] > UINT32_MAX)
             return err_set(e, ERR_INVALID, "additional group id out of range");
@@ -206,23 +213,36 @@ static bool own_ns(const struct oci_spec *s, const char *type)
     return spec_ns(s, type) != NULL;
 }
 
+static int sysctl_refused(const char *name, struct err *e)
+{
+    return err_set(e, ERR_INVALID, "sysctl \"%s\" is not in a separate kernel namespace", name);
+}
+
+int spec_sysctl_path(const char *name, char out[static SPEC_SYSCTL_MAX], struct err *e)
+{
+    const char *sep = strpbrk(name, "./");
+    bool dots = sep != NULL && *sep == '.'; /* "net.ipv4.conf.eth0/1": the other way round */
+    size_t n = strlen(name);
+    if (n >= SPEC_SYSCTL_MAX)
+        return err_set(e, ERR_INVALID, "sysctl name too long");
+    for (size_t i = 0; i <= n; i++)
+        out[i] = !dots ? name[i] : name[i] == '.' ? '/' : name[i] == '/' ? '.' : name[i];
+    for (struct str rest = str_of(out); rest.n > 0;) { /* no way out of the folder it names */
+        struct str part = str_cut(&rest, '/');
+        if (part.n == 0 || str_eq(part, ".") || str_eq(part, ".."))
+            return sysctl_refused(name, e);
+    }
+    return 0;
+}
+
 static int check_sysctl(const struct oci_spec *s, const char *given, struct err *e)
 {
-    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb",         "kernel.msgmni",
-                                      "kernel.sem",    "kernel.shmall",         "kernel.shmmax",
-                                      "kernel.shmmni", "kernel.shm_rmid_forced"};
-    char name[256];
-    if (strlen(given) >= sizeof(name))
-        return err_set(e, ERR_INVALID, "sysctl name too long");
-    size_t n = 0;
-    const char *sep = strpbrk(given, "./");
-    for (const char *c = given; *c != '\0'; c++) /* "net/ipv4/conf/eth0.1" means the same */
-        name[n++] = sep != NULL && *sep == '/' ? (*c == '/' ? '.' : *c == '.' ? '/' : *c) : *c;
-    name[n] = '\0';
-    if (strstr(given, "..") != NULL)
-        return err_set(e, ERR_INVALID, "sysctl \"%s\" is not in a separate kernel namespace",
-                       given);
-    bool is_ipc = starts(name, "fs.mqueue.");
+    static const char *const ipc[] = {"kernel/msgmax", "kernel/msgmnb",         "kernel/msgmni",
+                                      "kernel/sem",    "kernel/shmall",         "kernel/shmmax",
+                                      "kernel/shmmni", "kernel/shm_rmid_forced"};
+    char name[SPEC_SYSCTL_MAX];
+    TRY(spec_sysctl_path(given, name, e));
+    bool is_ipc = starts(name, "fs/mqueue/");
     for (size_t i = 0; i < ARRAY_LEN(ipc); i++)
         is_ipc |= strcmp(name, ipc[i]) == 0;
     if (is_ipc)
@@ -230,16 +250,16 @@ static int check_sysctl(const struct oci_spec *s, const char *given, struct err 
                    ? 0
                    : err_set(e, ERR_INVALID,
                              "sysctl \"%s\" is not allowed in the hosts ipc namespace", given);
-    if (starts(name, "net."))
+    if (starts(name, "net/"))
         return own_ns(s, "network")
                    ? 0
                    : err_set(e, ERR_INVALID, "sysctl \"%s\" not allowed in host network namespace",
                              given);
-    if (strcmp(name, "kernel.hostname") == 0)
+    if (strcmp(name, "kernel/hostname") == 0)
         return err_set(
             e, ERR_INVALID,
             "sysctl \"%s\" is not allowed as it conflicts with the OCI \"hostname\" field", given);
-    if (strcmp(name, "kernel.domainname") == 0 && own_ns(s, "uts")) {
+    if (strcmp(name, "kernel/domainname") == 0 && own_ns(s, "uts")) {
         if (*text(s->domainname) != '\0')
             return err_set(e, ERR_INVALID,
                            "sysctl \"%s\" is not allowed as it conflicts with the OCI "
@@ -247,13 +267,13 @@ static int check_sysctl(const struct oci_spec *s, const char *given, struct err 
                            given);
         return 0;
     }
-    if (starts(name, "user."))
+    if (starts(name, "user/"))
         return own_ns(s, "user") ? 0
                                  : err_set(e, ERR_INVALID,
                                            "setting ucounts without a user namespace not allowed: "
                                            "%s",
                                            given);
-    return err_set(e, ERR_INVALID, "sysctl \"%s\" is not in a separate kernel namespace", given);
+    return sysctl_refused(given, e);
 }
 
 static int check_propagation(const struct oci_spec *s, struct err *e)

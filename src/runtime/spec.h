@@ -35,6 +35,11 @@ bool spec_has_mounts(const struct oci_spec *s);
 int64_t spec_host_uid(const struct oci_spec *s, uint64_t id);
 int64_t spec_host_gid(const struct oci_spec *s, uint64_t id);
 
+/** The file of a sysctl below /proc/sys: "net.ipv4.ip_forward" and "net/ipv4/ip_forward" are the
+ * same. INVALID for names that would lead elsewhere. */
+#define SPEC_SYSCTL_MAX 256
+int spec_sysctl_path(const char *name, char out[static SPEC_SYSCTL_MAX], struct err *e);
+
 /** RLIMIT_NOFILE ... by name, or -1. */
 int spec_rlimit(const char *name);
 

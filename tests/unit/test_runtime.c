@@ -76,6 +76,11 @@ static void test_spec_refused(void **state)
     check_refused("{\"sysctl\":{\"kernel.panic\":\"1\"}}", "not in a separate kernel namespace");
     check_refused("{\"sysctl\":{\"net/../kernel/panic\":\"1\"}}",
                   "not in a separate kernel namespace");
+    check_refused("{\"namespaces\":[{\"type\":\"network\"}],\"sysctl\":{\"net.ipv4.//.//.kernel."
+                  "acct\":\"1\"}}",
+                  "not in a separate kernel namespace");
+    check_refused("{\"namespaces\":[{\"type\":\"network\"}],\"sysctl\":{\"net/ipv4//x\":\"1\"}}",
+                  "not in a separate kernel namespace");
     check_refused("{\"maskedPaths\":[\"/x\"]}", "without a private MNT namespace");
     check_refused("{\"rootfsPropagation\":\"odd\"}", "rootfsPropagation=odd is not supported");
     check_refused("{\"resources\":{\"devices\":[{\"allow\":true}]}}",
