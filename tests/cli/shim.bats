@@ -110,6 +110,24 @@ common_tour() {
     common_tour
 }
 
+@test "2019-5736: a container with every capability cannot write to the shim that makes its processes" {
+    local shim before i
+    shim=$(readlink -f "$(program containerd-shim-hull-v2)")
+    before=$(sha256sum <"$shim")
+    need_tool cc
+    cc -static -O1 -o "$T/overwrite" "$top/tests/fixtures/overwrite.c"
+    timeout -s KILL 30 "$T/bin/ctr" --address "$ctr_address" run -d "${runtime[@]}" --cgroup "/$(test_cgroup)/a" --privileged \
+        --mount "type=bind,src=$T/overwrite,dst=/overwrite,options=bind" --log-uri "file://$T/found" "$image" a /overwrite 100
+    wait_until grep -q looking "$T/found"
+    for i in $(seq 60); do # each has the shim's program until it executes its own
+        ctr tasks exec --exec-id "e$i" a /bin/true
+        ! grep -q found "$T/found" || break
+    done
+    wait_until grep -qE 'WROTE|in vain' "$T/found"
+    if grep -q WROTE "$T/found"; then fail "it was written to"; fi
+    [ "$before" = "$(sha256sum <"$shim")" ]
+}
+
 @test "runc in our shim: the same" {
     with_runc
     common_tour
