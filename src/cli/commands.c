@@ -10,6 +10,7 @@
     X(unpause) X(wait)                                                                             \
     X(container_inspect) X(container_prune)                                                                           \
     X(image_inspect) X(image_prune)                                                                               \
+    X(system_df)                                                                                   \
     X(network_connect) X(network_create) X(network_disconnect) X(network_inspect) X(network_ls)    \
     X(network_prune) X(network_rm)                                                                                  \
     X(volume_create) X(volume_inspect) X(volume_ls) X(volume_prune) X(volume_rm)

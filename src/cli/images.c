@@ -7,8 +7,7 @@
 #include "cli/command.h"
 #include "cli/container_opts.h"
 #include "cli/human.h"
-#include "cli/table.h"
-#include "types/image.h"
+#include "cli/rows.h"
 
 struct images_opts {
     bool all, digests, no_trunc, quiet, force, no_prune, human;
@@ -66,7 +65,7 @@ static const char *digest_for(struct arena *a, const struct image_summary *s, co
     return "<none>";
 }
 
-static void add_rows(struct table *t, const struct image_summary *s, const struct images_opts *o)
+void image_rows(struct table *t, const struct image_summary *s, bool no_trunc)
 {
     struct arena *a = t->cli->arena;
     size_t rows = 0;
@@ -76,7 +75,7 @@ static void add_rows(struct table *t, const struct image_summary *s, const struc
             continue;
         const char *repo = arena_strndup(a, name.p, name.n);
         add_image(t, s, familiar_name(a, repo), arena_strndup(a, tag.p, tag.n),
-                  digest_for(a, s, repo), o->no_trunc);
+                  digest_for(a, s, repo), no_trunc);
         rows++;
     }
     for (size_t i = 0; rows == 0 && i < s->repo_digests.n; i++) {
@@ -84,11 +83,11 @@ static void add_rows(struct table *t, const struct image_summary *s, const struc
         if (str_eq(name, "<none>"))
             continue;
         add_image(t, s, familiar_name(a, arena_strndup(a, name.p, name.n)), "<none>",
-                  arena_strndup(a, digest.p, digest.n), o->no_trunc);
+                  arena_strndup(a, digest.p, digest.n), no_trunc);
         rows++;
     }
     if (rows == 0)
-        add_image(t, s, "<none>", "<none>", "<none>", o->no_trunc);
+        add_image(t, s, "<none>", "<none>", "<none>", no_trunc);
 }
 
 static int images_run(struct call *c, struct err *e)
@@ -115,7 +114,7 @@ static int images_run(struct call *c, struct err *e)
     TRY(cli_raw(cli, path, &body, e));
     TRY(json_parse_list(&image_summary_json, &list, &n, buf_cstr(&body), body.n, cli->arena, e));
     for (size_t i = 0; i < n; i++)
-        add_rows(&t, (struct image_summary *)list + i, o);
+        image_rows(&t, (struct image_summary *)list + i, o->no_trunc);
     return table_print(&t, e);
 }
 

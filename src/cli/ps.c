@@ -6,8 +6,7 @@
 #include "base/time.h"
 #include "cli/command.h"
 #include "cli/human.h"
-#include "cli/table.h"
-#include "types/container.h"
+#include "cli/rows.h"
 
 struct ps_opts {
     bool all, latest, no_trunc, quiet, size;
@@ -169,16 +168,16 @@ static const char *size_text(struct arena *a, const struct container_summary *s)
                : rw;
 }
 
-static void add_row(struct table *t, struct container_summary *s, const struct ps_opts *o)
+void container_row(struct table *t, struct container_summary *s, bool no_trunc)
 {
     struct arena *a = t->cli->arena;
     struct json_object *row = table_row(t);
     int local;
-    const char *mounts = mounts_text(a, s, o->no_trunc, &local);
-    const char *command = o->no_trunc ? s->command : ellipsis(a, s->command, 20);
-    row_set(row, "ID", short_id(a, s->id, o->no_trunc));
-    row_set(row, "Names", names_text(a, s, o->no_trunc));
-    row_set(row, "Image", image_text(a, s, o->no_trunc));
+    const char *mounts = mounts_text(a, s, no_trunc, &local);
+    const char *command = no_trunc ? s->command : ellipsis(a, s->command, 20);
+    row_set(row, "ID", short_id(a, s->id, no_trunc));
+    row_set(row, "Names", names_text(a, s, no_trunc));
+    row_set(row, "Image", image_text(a, s, no_trunc));
     row_set(row, "Command", go_quote(a, command));
     row_set(row, "CreatedAt", local_time(a, s->created_s * NS_PER_S));
     row_set(row, "RunningFor",
@@ -228,7 +227,7 @@ static int ps_run(struct call *c, struct err *e)
     TRY(json_parse_list(&container_summary_json, &list, &n, buf_cstr(&body), body.n, cli->arena,
                         e));
     for (size_t i = 0; i < n; i++)
-        add_row(&t, (struct container_summary *)list + i, o);
+        container_row(&t, (struct container_summary *)list + i, o->no_trunc);
     return table_print(&t, e);
 }
 

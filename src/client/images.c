@@ -213,3 +213,58 @@ int ctd_content_info(struct ctd *c, const char *digest, struct arena *a, int64_t
         *out_labels = wire_labels(r->info->n_labels, r->info->labels, a);
     return 1;
 }
+
+struct blobs {
+    VEC(struct ctd_blob) list;
+};
+
+static int list_blobs(struct ctd *c, struct arena *a, struct blobs *out, struct err *e)
+{
+    Content__ListContentRequest req = CONTENT__LIST_CONTENT_REQUEST__INIT;
+    struct grpc_stream *s = NULL;
+    int r;
+
+    TRY(ctd_stream(c, CONTENT "List", NULL, &s, e));
+    r = grpc_stream_send(s, &req.base, e);
+    grpc_stream_close_send(s);
+    while (r >= 0) {
+        Content__ListContentResponse *m;
+
+        r = grpc_stream_recv(s, &content__list_content_response__descriptor, a, &m, e);
+        if (r <= 0)
+            break;
+        for (size_t i = 0; i < m->n_info; i++)
+            *vec_add_in(a, &out->list) =
+                (struct ctd_blob){.digest = m->info[i]->digest, .size = m->info[i]->size};
+    }
+    grpc_stream_free(s);
+    return r;
+}
+
+int ctd_content_list(struct ctd *c, struct arena *a, struct ctd_blob **out, size_t *out_n,
+                     struct err *e)
+{
+    Content__ListStatusesRequest req = CONTENT__LIST_STATUSES_REQUEST__INIT;
+    Content__ListStatusesResponse *r;
+    struct blobs b = {0};
+
+    TRY(list_blobs(c, a, &b, e));
+    TRY(ctd_call(c, CONTENT "ListStatuses", &req.base, NULL,
+                 &content__list_statuses_response__descriptor, a, &r, e));
+    for (size_t i = 0; i < r->n_statuses; i++)
+        *vec_add_in(a, &b.list) =
+            (struct ctd_blob){.ref = r->statuses[i]->ref, .size = r->statuses[i]->offset};
+    *out = b.list.v;
+    *out_n = b.list.n;
+    return 0;
+}
+
+int ctd_content_abort(struct ctd *c, const char *ref, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    Content__AbortRequest req = CONTENT__ABORT_REQUEST__INIT;
+    Pb__Empty *r;
+
+    req.ref = (char *)ref;
+    return ctd_call(c, CONTENT "Abort", &req.base, NULL, &pb__empty__descriptor, a, &r, e);
+}

@@ -39,6 +39,17 @@ int ctd_content_write(struct ctd *c, const char *digest, const void *p, size_t n
 
 /** Read a whole blob of at most max bytes. NOT_FOUND, TOO_LARGE. */
 int ctd_content_read(struct ctd *c, const char *digest, size_t max, struct buf *out, struct err *e);
+/* A blob, or one that is being written (ref set then, digest NULL; size is what there is). */
+struct ctd_blob {
+    const char *digest, *ref;
+    int64_t size;
+};
+/** All blobs, and all that is being written or was left half written. */
+int ctd_content_list(struct ctd *c, struct arena *a, struct ctd_blob **out, size_t *out_n,
+                     struct err *e);
+/** Throw away what is half written. UNAVAILABLE while somebody writes it. */
+int ctd_content_abort(struct ctd *c, const char *ref, struct err *e);
+
 /** Size and labels of a blob: 1, or 0 when it is not there. */
 int ctd_content_info(struct ctd *c, const char *digest, struct arena *a, int64_t *out_size,
                      struct strmap *out_labels, struct err *e);

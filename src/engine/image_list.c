@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "engine/filters.h"
+#include "engine/image_shared.h"
 #include "engine/image_store.h"
 #include "engine/images.h"
 #include "types/digest.h"
@@ -86,15 +87,15 @@ static bool selected(const struct selection *s, const struct image *i, const str
 }
 
 static void summary_fill(struct engine *g, const struct image *i, const struct strv *tags,
-                         const struct strv *digests, int api, struct arena *a,
-                         struct image_summary *out)
+                         const struct strv *digests, const struct image_list_opts *o,
+                         struct arena *a, struct image_summary *out)
 {
     struct image_use use = image_used_by(g, i->id);
     struct container_config *config = ARENA_NEW(a, struct container_config);
 
     json_copy(&container_config_json, config, &i->config, a);
     *out = (struct image_summary){
-        .containers = api >= 51 ? use.running + use.stopped : -1,
+        .containers = o->api >= 51 || o->containers ? use.running + use.stopped : -1,
         .created_s = created_of(i) / NS_PER_S,
         .id = arena_strdup(a, i->id),
         .labels = config->labels,
@@ -104,12 +105,12 @@ static void summary_fill(struct engine *g, const struct image *i, const struct s
         .shared_size = -1,
         .size = i->content_size + image_unpacked_size(g, i),
     };
-    if (tags->n == 0 && api < 43) {
+    if (tags->n == 0 && o->api < 43) {
         out->repo_tags = out->repo_digests = (struct strv){0};
         vec_push_in(a, &out->repo_tags, (char *)"<none>:<none>");
         vec_push_in(a, &out->repo_digests, (char *)"<none>@<none>");
     }
-    if (api >= 48) {
+    if (o->api >= 48) {
         out->descriptor = ARENA_NEW(a, struct oci_descriptor);
         *out->descriptor = (struct oci_descriptor){.media_type = arena_strdup(a, i->target_type),
                                                    .digest = out->id,
@@ -126,6 +127,41 @@ static int newest_first(const void *a, const void *b)
                                          : strcmp(x->id, y->id);
 }
 
+/* Listed before, under another name. */
+static bool is_repeated(const struct ctd_image *v, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(v[k].digest, v[i].digest) == 0)
+            return true;
+    return false;
+}
+
+/* How many bytes each image of the list has in common with any other that is here. */
+static void fill_shared(struct engine *g, const struct ctd_image *v, size_t n,
+                        struct image_summary *items, size_t n_items)
+{
+    auto_image_shared struct image_shared *s = image_shared_new(g);
+    struct err gone = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        auto_image struct image *img = NULL;
+
+        if (!is_repeated(v, i) &&
+            image_load_target(g, v[i].digest, v[i].media_type, v[i].size, NULL, &img, &gone) == 0)
+            image_shared_add(s, img);
+    }
+    for (size_t i = 0; i < n; i++) {
+        auto_image struct image *img = NULL;
+
+        if (is_repeated(v, i) ||
+            image_load_target(g, v[i].digest, v[i].media_type, v[i].size, NULL, &img, &gone) < 0)
+            continue;
+        for (size_t k = 0; k < n_items; k++)
+            if (strcmp(items[k].id, img->id) == 0)
+                items[k].shared_size = image_shared_bytes(s, img);
+    }
+}
+
 int image_list(struct engine *g, const struct image_list_opts *o, struct buf *out, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
@@ -140,11 +176,8 @@ int image_list(struct engine *g, const struct image_list_opts *o, struct buf *ou
         auto_image struct image *img = NULL;
         struct strv tags, digests;
         struct err why = {0};
-        bool seen = false;
 
-        for (size_t k = 0; k < i; k++)
-            seen |= strcmp(v[k].digest, v[i].digest) == 0;
-        if (seen)
+        if (is_repeated(v, i))
             continue;
         if (image_load_target(g, v[i].digest, v[i].media_type, v[i].size, NULL, &img, &why) < 0) {
             log_debug("image is left out of the list", "image", v[i].name, "error", why.msg, NULL);
@@ -152,8 +185,10 @@ int image_list(struct engine *g, const struct image_list_opts *o, struct buf *ou
         }
         image_names_of(v, n, v[i].digest, a, &tags, &digests);
         if (selected(&s, img, &tags))
-            summary_fill(g, img, &tags, &digests, o->api, a, vec_add_in(a, &items));
+            summary_fill(g, img, &tags, &digests, o, a, vec_add_in(a, &items));
     }
+    if (o->shared_size)
+        fill_shared(g, v, n, items.v, items.n);
     if (items.n > 0)
         qsort(items.v, items.n, sizeof(*items.v), newest_first);
     json_write_list(&image_summary_json, items.v, items.n, out);

@@ -40,6 +40,7 @@ int image_save(struct engine *g, const struct strv *names, const struct sink *si
 
 struct image_list_opts {
     bool all, digests, shared_size;
+    bool containers;     /* count them whatever the API version */
     const char *filters; /* the query's JSON, or NULL */
     int api;
 };

@@ -16,9 +16,9 @@
 #include "store/filter.h"
 #include "store/mask.h"
 #include "store/state.h"
-#include "store/usage.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/usage.h"
 
 enum { MAX_DEPTH = 500 }; /* overlayfs takes that many lower directories */
 
@@ -364,7 +364,7 @@ int snapshot_usage(struct store *s, const struct scope *sc, const char *key, int
         return 0;
     }
     auto_fd int fd = snapshot_open_dir(s, sc, key, e);
-    return fd < 0 ? -1 : usage_of_tree(fd, out_bytes, out_inodes, e);
+    return fd < 0 ? -1 : usage_of_tree(fd, NULL, out_bytes, out_inodes, e);
 }
 
 /* ---- making ---- */
@@ -497,7 +497,7 @@ int snapshot_commit(struct store *s, const struct scope *sc, const char *name, c
         auto_fd int fd = snapshot_open_dir(s, sc, key, e);
         if (fd < 0)
             return -1;
-        TRY(usage_of_tree(fd, &bytes, &inodes, e));
+        TRY(usage_of_tree(fd, NULL, &bytes, &inodes, e));
     }
     TRY(store_sync(s, e));
     TRY(commit_rows(s, sc, name, key, parent, labels, bytes, inodes, e));

@@ -177,13 +177,15 @@ JSON_TYPE(event_actor, EVENT_ACTOR)
     F(T, i64, time_ns, "timeNano", JSON_OMITEMPTY)
 JSON_TYPE(event_message, EVENT_MESSAGE)
 
-/* GET /system/df; build_cache is a list of records */
+/* GET /system/df; build_cache is a list of records, metadata_size (ours alone) what is neither
+ * image, container nor volume: databases, logs, folders */
 #define DISK_USAGE(T, F)                                                \
     F(T, i64, layers_size, "LayersSize", 0)                             \
     F(T, list, images, "Images", JSON_EMPTY, image_summary)             \
     F(T, list, containers, "Containers", JSON_EMPTY, container_summary) \
     F(T, list, volumes, "Volumes", JSON_EMPTY, volume_inspect)          \
-    F(T, raw, build_cache, "BuildCache", 0)
+    F(T, raw, build_cache, "BuildCache", 0)                             \
+    F(T, i64, metadata_size, "MetadataSize", JSON_OMITEMPTY)
 JSON_TYPE(disk_usage, DISK_USAGE)
 
 /* X-Registry-Auth (base64url of this) and POST /auth */

@@ -22,7 +22,4 @@ int volume_options_parse(const struct strmap *options, struct arena *a, struct v
 /** Mount it on a directory. */
 int volume_options_mount(const struct volume_mount *m, const char *dir, struct err *e);
 
-/** Allocated bytes below an open directory, each inode once, without crossing into other mounts. */
-int volume_tree_usage(int dir_fd, int64_t *out_bytes, struct err *e);
-
 #endif

@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/usage.h"
 #include "volume/options.h"
 
 #define NAME_MAX_BYTES 255
@@ -555,5 +556,5 @@ int volume_usage(struct volumes *vs, const char *name, int64_t *out_bytes, struc
 
     if (fd < 0)
         return -1;
-    return volume_tree_usage(fd, out_bytes, e);
+    return usage_of_tree(fd, NULL, out_bytes, NULL, e);
 }

@@ -131,3 +131,52 @@ teardown() {
     expect_match 'named'
     [ "$(hull volume ls -q)" = used ]
 }
+
+# df_agrees: what system df tells is what du sees, within 1 %
+df_agrees() {
+    local told seen
+    sync -f "$T"
+    api GET /system/df
+    told=$(jq '.LayersSize + .MetadataSize + ([.Containers[]?.SizeRw] | add // 0) + ([.Volumes[]?.UsageData.Size] | add // 0)' <<<"$output")
+    seen=$(du -sx --block-size=1 "$T/data" | cut -f1)
+    printf 'df %d, du %d\n' "$told" "$seen"
+    [ $(((told - seen) * 100)) -le "$seen" ] && [ $(((seen - told) * 100)) -le "$seen" ]
+}
+
+@test "system df: agrees with du, and tells what is shared" {
+    hull run -d --name busy --network none -v data:/data busybox sh -c 'dd if=/dev/urandom of=/own bs=1M count=3; dd if=/dev/urandom of=/data/x bs=1M count=2; sleep 1000'
+    wait_until hull exec busy test -e /data/x
+    hull run --name done --network none busybox dd if=/dev/urandom of=/own bs=1M count=5
+    hull commit done committed
+    wait_until df_agrees
+    run -0 hull system df
+    expect_match '^TYPE            TOTAL     ACTIVE    SIZE      RECLAIMABLE'
+    expect_match 'Images          2         1 '
+    expect_match 'Containers      2         1 .*MB \(6[0-9]%\)'
+    expect_match 'Local Volumes   1         1 '
+    run -0 hull system df --format '{{.Type}} {{.TotalCount}}'
+    expect_match $'^Images 2\nContainers 2\nLocal Volumes 1\nBuild Cache 0\nMetadata'
+    run -0 hull system df -v
+    expect_match 'Images space usage:'
+    expect_match 'REPOSITORY   TAG       IMAGE ID       CREATED .* SIZE      SHARED SIZE   UNIQUE SIZE   CONTAINERS'
+    expect_match $'\nbusybox      latest .* 2\n'
+    expect_match 'Build cache usage: 0B'
+    run -1 hull system df -v --format json
+    # everything of busybox but its manifest is in the other image too
+    api GET '/images/json?shared-size=1'
+    [ "$(jq '[.[] | select(.RepoTags[0] == "busybox:latest") | .Size - .SharedSize < 10000 and .SharedSize > 1000000] | all' <<<"$output")" = true ]
+    need_docker
+    run -0 docker system df
+    expect_match 'Images          2         1 '
+    run -0 docker system df -v
+    expect_match $'\nbusybox .* 2\n'
+    # once all is gone, so are the bytes
+    docker rm -f busy done
+    docker volume prune -af
+    docker image prune -af
+    wait_until df_agrees
+    api GET /system/df
+    [ "$(jq -c '[.LayersSize, .Images, .Containers, .Volumes]' <<<"$output")" = '[0,[],[],[]]' ]
+    [ -z "$(ls "$T/data/containerd/blobs/sha256" "$T/data/containerd/ingest" | grep -v :)" ]
+    [ -z "$(ls "$T/data/containerd/snapshots")" ]
+}
