@@ -199,6 +199,9 @@ static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
         return err_set(e, ERR_INVALID, "invalid log-format: %s", format);
     }
     const char *root = cli_text(v, "root");
+    c->manager = getenv("NOTIFY_SOCKET");
+    if (c->manager != NULL && *c->manager == '\0')
+        c->manager = NULL;
     c->root_given = root != NULL && *root != '\0';
     if (root == NULL && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL)
         root = arena_printf(c->a, "%s/hull-runc", getenv("XDG_RUNTIME_DIR"));

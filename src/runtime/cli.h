@@ -28,6 +28,7 @@ struct cli_values {
 struct cli {
     const char *program; /* argv[0] as typed */
     const char *root, *log, *log_format;
+    const char *manager; /* the service manager's socket (NOTIFY_SOCKET), or NULL */
     bool debug, systemd_cgroup, root_given;
     int log_fd;
     struct arena *a;
@@ -76,8 +77,13 @@ extern const size_t cli_n_commands;
 CLI_COMMANDS(X)
 #undef X
 
+struct cli_ready {
+    int sock;            /* where the program says that it is ready; -1 */
+    const char *manager; /* who wants to know */
+};
+
 /** Foreground: forward signals and the terminal to a process until it ends; its exit status, or
- * 128 + the signal's number. console is the pty's master or -1. */
-int cli_foreground(struct hullrun_result *r, struct err *e);
+ * 128 + the signal's number. ready may be NULL. */
+int cli_foreground(struct hullrun_result *r, const struct cli_ready *ready, struct err *e);
 
 #endif

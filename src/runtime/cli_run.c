@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "base/str.h"
 #include "runtime/cli.h"
 #include "runtime/io.h"
+#include "runtime/notify.h"
 #include "runtime/record.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
@@ -52,7 +54,8 @@ static int read_io(const struct cli_values *v, bool detached, bool terminal, str
     uint64_t n = 0, own = 0;
     if (listen != NULL && pid != NULL && str_to_u64(str_of(listen), 1, 1024, &n) &&
         str_to_u64(str_of(pid), 1, INT_MAX, &own) && (pid_t)own == getpid())
-        io->preserve_fds += n;
+        io->listen_fds = n;
+    io->preserve_fds += io->listen_fds;
     if (path != NULL && !(detached && terminal))
         return err_set(e, ERR_INVALID,
                        "cannot use console socket if runc will not detach or allocate tty");
@@ -75,68 +78,105 @@ static int wants_terminal(const char *bundle, const char *config, struct arena *
     return 0;
 }
 
-static int make(struct cli *c, struct cli_values *v, const char *id, bool run, bool detached,
-                struct hullrun_result *out, struct err *e)
+/* A container that is made; afterwards what is known of it. */
+struct making {
+    const char *id;
+    bool run, detached;
+    struct hullrun_result result;
+    int notify; /* socket on which its program says that it is ready; -1 */
+};
+
+static void making_done(struct making *m)
 {
-    const char *bundle = cli_text(v, "bundle"), *config = cli_text(v, "config");
+    hullrun_result_done(&m->result);
+    fd_close(m->notify);
+}
+
+static int make(struct cli *c, struct cli_values *v, struct making *m, struct err *e)
+{
+    const char *bundle = path_flag(v, "bundle"), *config = cli_text(v, "config");
     struct hullrun_create_opts o = {
         .root = c->root,
-        .id = id,
-        .bundle = bundle != NULL && *bundle != '\0' ? bundle : ".",
+        .id = m->id,
+        .bundle = bundle != NULL ? bundle : ".",
         .config = config,
-        .pid_file = cli_absolute(c, cli_text(v, "pid-file")),
+        .pid_file = cli_absolute(c, path_flag(v, "pid-file")),
         .no_pivot = cli_bool(v, "no-pivot"),
         .no_new_keyring = cli_bool(v, "no-new-keyring"),
-        .run = run,
+        .run = m->run,
+        .notify = c->manager != NULL ? &m->notify : NULL,
         .log = log_of(c),
     };
     bool terminal = false;
     if (access(o.bundle, F_OK) < 0 && errno == ENOENT)
         return err_set(e, ERR_NOT_FOUND, "chdir %s: no such file or directory", o.bundle);
     /* reading the config twice is only worth it when a terminal may be in play */
-    if (run || cli_text(v, "console-socket") != NULL)
+    if (m->run || cli_text(v, "console-socket") != NULL)
         TRY(wants_terminal(o.bundle, config, c->a, &terminal, e));
-    TRY(read_io(v, detached, terminal, &o.io, e));
-    int rc = hullrun_create(&o, out, e);
+    TRY(read_io(v, m->detached, terminal, &o.io, e));
+    int rc = hullrun_create(&o, &m->result, e);
     fd_close(o.io.console_sock);
     return rc;
 }
 
+#define MAKING_NONE .result = {0, -1, -1}, .notify = -1
+
 int cli_create(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
 {
-    struct hullrun_result r;
+    CLEANUP(making_done) struct making m = {MAKING_NONE, .id = args[0], .detached = true};
     (void)n;
-    if (make(c, v, args[0], false, true, &r, e) < 0)
-        return err_wrap(e, "runc create failed");
-    hullrun_result_done(&r);
+    return make(c, v, &m, e) < 0 ? err_wrap(e, "runc create failed") : 0;
+}
+
+/* Whoever started us wants to know when the program inside is ready. */
+static int wait_ready(struct cli *c, const char *id, int sock, struct err *e)
+{
+    struct hullrun_state s;
+    TRY(hullrun_get_state(c->root, id, c->a, &s, e));
+    auto_fd int pidfd = s.pid > 0 ? pidfd_open((pid_t)s.pid, 0) : -1;
+    if (pidfd >= 0) /* else it has ended */
+        notify_wait(sock, c->manager, (pid_t)s.pid, pidfd);
     return 0;
 }
 
 int cli_start(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
 {
+    auto_fd int sock = -1;
     (void)v;
     (void)n;
-    return hullrun_start(c->root, args[0], e);
+    if (c->manager != NULL)
+        TRY(hullrun_notify_listen(c->root, args[0], &sock, e));
+    TRY(hullrun_start(c->root, args[0], e));
+    return sock >= 0 ? wait_ready(c, args[0], sock, e) : 0;
+}
+
+static int run_detached(struct cli *c, struct cli_values *v, struct making *m, struct err *e)
+{
+    TRY(make(c, v, m, e));
+    if (m->notify >= 0)
+        notify_wait(m->notify, c->manager, m->result.pid, m->result.pidfd);
+    return 0;
+}
+
+static int run_foreground(struct cli *c, struct cli_values *v, struct making *m, struct err *e)
+{
+    struct err late = {0};
+    if (!cli_bool(v, "no-subreaper"))
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans without a pid namespace */
+    TRY(make(c, v, m, e));
+    struct cli_ready ready = {m->notify, c->manager};
+    int status = cli_foreground(&m->result, &ready, e);
+    if (!cli_bool(v, "keep") && hullrun_delete(c->root, m->id, false, &late) < 0)
+        cli_log(c, "error", late.msg);
+    return status;
 }
 
 int cli_run(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
 {
-    struct hullrun_result r;
-    struct err late = {0};
-    bool detached = cli_bool(v, "detach");
+    CLEANUP(making_done)
+    struct making m = {MAKING_NONE, .id = args[0], .run = true, .detached = cli_bool(v, "detach")};
     (void)n;
-    if (!detached)
-        (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans without a pid namespace */
-    if (make(c, v, args[0], true, detached, &r, e) < 0)
-        return err_wrap(e, "runc run failed");
-    if (detached) {
-        hullrun_result_done(&r);
-        return 0;
-    }
-    int status = cli_foreground(&r, e);
-    hullrun_result_done(&r);
-    if (!cli_bool(v, "keep") && hullrun_delete(c->root, args[0], false, &late) < 0)
-        cli_log(c, "error", late.msg);
+    int status = (m.detached ? run_detached : run_foreground)(c, v, &m, e);
     return status < 0 ? err_wrap(e, "runc run failed") : status;
 }
 
@@ -248,7 +288,7 @@ static int exec_status(struct cli *c, struct cli_values *v, char **args, int n, 
     int rc = hullrun_exec(&o, &r, e);
     fd_close(o.io.console_sock);
     TRY(rc);
-    int status = detached ? 0 : cli_foreground(&r, e);
+    int status = detached ? 0 : cli_foreground(&r, NULL, e);
     hullrun_result_done(&r);
     return status;
 }

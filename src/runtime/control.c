@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "runtime/container.h"
 #include "runtime/hooks.h"
+#include "runtime/notify.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -89,6 +90,17 @@ static int check_created(const struct container *c, struct err *e)
         break;
     }
     return err_set(e, ERR_CONFLICT, "cannot start a container in the paused state");
+}
+
+int hullrun_notify_listen(const char *root, const char *id, int *out, struct err *e)
+{
+    auto_fd int dir = record_open(root, id, e);
+    TRY(dir);
+    *out = -1;
+    if (faccessat(dir, "notify", F_OK, 0) < 0)
+        return 0;
+    *out = notify_listen(dir, e);
+    return *out < 0 ? -1 : 0;
 }
 
 int hullrun_start(const char *root, const char *id, struct err *e)

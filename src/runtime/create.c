@@ -22,6 +22,7 @@
 #include "runtime/init.h"
 #include "runtime/io.h"
 #include "runtime/limits.h"
+#include "runtime/notify.h"
 #include "runtime/oplog.h"
 #include "runtime/spec.h"
 #include "sys/caps.h"
@@ -149,6 +150,7 @@ static int plan(struct create *c, struct err *e)
     TRY(spec_parse(buf_cstr(&c->config), c->config.n, c->a, &c->spec, e));
     TRY(spec_check(&c->spec, e));
     TRY(io_check(&c->o->io, c->spec.process->terminal, e));
+    io_environment(&c->o->io, &c->spec.process->env, c->a);
     TRY(find_rootfs(c, e));
     l = c->spec.linux_;
     if (seccomp_wanted(l->seccomp))
@@ -198,6 +200,18 @@ static int make_state(struct create *c, struct err *e)
         return err_sys(e, "make exec.fifo");
     c->fifo = openat(c->dir_fd, "exec.fifo", O_RDWR | O_CLOEXEC);
     return c->fifo < 0 ? err_sys(e, "open exec.fifo") : 0;
+}
+
+static int make_notify(struct create *c, struct err *e)
+{
+    const char *root = c->o->root != NULL ? c->o->root : HULLRUN_DEFAULT_ROOT;
+    if (c->o->notify == NULL || spec_ns(&c->spec, "mount") == NULL)
+        return 0;
+    TRY(notify_prepare(c->dir_fd, arena_printf(c->a, "%s/%s", root, c->o->id), &c->spec, c->a, e));
+    if (!c->o->run)
+        return 0;
+    *c->o->notify = notify_listen(c->dir_fd, e);
+    return *c->o->notify < 0 ? -1 : 0;
 }
 
 static int make_cgroup(struct create *c, struct err *e)
@@ -443,8 +457,8 @@ static int create(struct create *c, struct hullrun_result *out, struct err *e)
     TRY(plan(c, e));
     TRY(prepare_seccomp(c, e));
     TRY(make_state(c, e));
-    if (make_cgroup(c, e) == 0 && start_process(c, e) == 0 && bless_process(c, e) == 0 &&
-        converse(c, e) == 0 && finish(c, out, e) == 0)
+    if (make_notify(c, e) == 0 && make_cgroup(c, e) == 0 && start_process(c, e) == 0 &&
+        bless_process(c, e) == 0 && converse(c, e) == 0 && finish(c, out, e) == 0)
         return 0;
     return err_wrap(e, "unable to start container process");
 }

@@ -14,10 +14,12 @@
 #include <unistd.h>
 
 #include "runtime/cli.h"
+#include "runtime/notify.h"
 #include "sys/fd.h"
 
 struct session {
     struct hullrun_result *r;
+    struct cli_ready ready;
     int signals, host; /* signalfd; our own terminal, or -1 */
     struct termios saved;
     bool raw, input_open, done;
@@ -106,13 +108,16 @@ static int loop(struct session *s, struct err *e)
     while (!s->done) {
         struct pollfd p[] = {{s->signals, POLLIN, 0},
                              {output_open ? s->r->console : -1, POLLIN, 0},
-                             {s->input_open ? STDIN_FILENO : -1, POLLIN, 0}};
+                             {s->input_open ? STDIN_FILENO : -1, POLLIN, 0},
+                             {s->ready.sock, POLLIN, 0}};
         if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
             return err_sys(e, "poll");
         if (p[1].revents != 0 && !copy_some(s->r->console, STDOUT_FILENO))
             output_open = false;
         if (p[2].revents != 0 && !copy_some(STDIN_FILENO, s->r->console))
             s->input_open = false;
+        if (p[3].revents != 0 && notify_relay(s->ready.sock, s->ready.manager, getpid()) > 0)
+            s->ready.sock = -1;
         if (p[0].revents != 0)
             on_signal(s);
     }
@@ -129,9 +134,10 @@ static void reap_early(struct session *s)
     s->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int cli_foreground(struct hullrun_result *r, struct err *e)
+int cli_foreground(struct hullrun_result *r, const struct cli_ready *ready, struct err *e)
 {
-    struct session s = {.r = r, .host = -1};
+    static const struct cli_ready none = {.sock = -1};
+    struct session s = {.r = r, .ready = ready != NULL ? *ready : none, .host = -1};
     sigset_t all;
     sigfillset(&all);
     (void)sigprocmask(SIG_BLOCK, &all, NULL);

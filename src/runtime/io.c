@@ -24,6 +24,14 @@ int io_check(const struct hullrun_io *io, bool terminal, struct err *e)
     return 0;
 }
 
+void io_environment(const struct hullrun_io *io, struct strv *env, struct arena *a)
+{
+    if (io->listen_fds == 0)
+        return;
+    vec_push_in(a, env, arena_printf(a, "LISTEN_FDS=%zu", io->listen_fds));
+    vec_push_in(a, env, arena_strdup(a, "LISTEN_PID=1"));
+}
+
 /* A socket's path may be longer than sun_path holds: connect through a descriptor of it. */
 int io_dial(const char *path, struct err *e)
 {

@@ -10,6 +10,9 @@
 /** Terminal and console fit together, descriptors to preserve are open. INVALID in runc's words. */
 int io_check(const struct hullrun_io *io, bool terminal, struct err *e);
 
+/** Tell the process of the sockets it got: LISTEN_FDS and LISTEN_PID. Source: sd_listen_fds(3). */
+void io_environment(const struct hullrun_io *io, struct strv *env, struct arena *a);
+
 /** Connect to a listening stream socket; a path of any length. */
 int io_dial(const char *path, struct err *e);
 

@@ -53,6 +53,8 @@ struct hullrun_io {
     bool plain_output; /* the terminal adds no carriage returns: its output goes to another one */
     const char *pidfd_socket; /* listening socket that gets the process' pidfd; or NULL */
     size_t preserve_fds; /* descriptors 3 ... 3 + n - 1 of the caller are passed on as they are */
+    size_t listen_fds;   /* the first of these are sockets from a service manager: the process is
+                            told so (LISTEN_FDS) */
 };
 
 struct hullrun_create_opts {
@@ -65,6 +67,8 @@ struct hullrun_create_opts {
     bool no_pivot;       /* MS_MOVE and chroot instead of pivot_root */
     bool no_new_keyring; /* stay in the caller's session keyring */
     bool run;            /* do not wait for hullrun_start: the program runs when this returns */
+    int *notify; /* not NULL: the program may tell a service manager that it is ready (sd_notify);
+                    with run it gets the socket, the caller's, else see hullrun_notify_listen */
     struct hullrun_log log;
 };
 
@@ -95,6 +99,10 @@ void hullrun_result_done(struct hullrun_result *r);
  * runtime-spec runtime.md, "Create".
  */
 int hullrun_create(const struct hullrun_create_opts *o, struct hullrun_result *out, struct err *e);
+
+/** The socket that a created container's program will use to say that it is ready, to be made
+ * before hullrun_start; *out is -1 when it was created without. */
+int hullrun_notify_listen(const char *root, const char *id, int *out, struct err *e);
 
 /** Let the program of a created container run; runs startContainer and poststart hooks. */
 int hullrun_start(const char *root, const char *id, struct err *e);

@@ -181,3 +181,62 @@ PY
     run -0 unshare -m sh -c "mount -t tmpfs none /run && '$T/bin/hull-runc' list -f json"
     expect_output null
 }
+
+@test "LISTEN_FDS meant for us is passed on, before --preserve-fds; not one meant for another" {
+    printf one >"$T/one"
+    printf two >"$T/two"
+    sh_c 'echo "$LISTEN_FDS $LISTEN_PID"; cat /proc/self/fd/3 /proc/self/fd/4'
+    start() { sh -c 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"' sh "$T/bin/hull-runc" --root "$T/s" "$@"; }
+    run -0 start run --preserve-fds 1 c1 3<"$T/one" 4<"$T/two"
+    expect_output $'1 1\nonetwo'
+    run -1 env LISTEN_FDS=1 LISTEN_PID=1 "$T/bin/hull-runc" --root "$T/s" run c1 3<"$T/one" 4<"$T/two"
+    [[ $output == " "$'\n'*"can't open '/proc/self/fd/3'"* ]] || fail "$output"
+    args sleep 1000
+    rt run -d c1
+    run -0 start exec c1 sh -c 'echo "$LISTEN_FDS $LISTEN_PID"; cat /proc/self/fd/3' 3<"$T/one"
+    expect_output $'1 1\none'
+}
+
+@test "NOTIFY_SOCKET: the manager hears of readiness and of the main process; start waits for both" {
+    cat >"$T/manager.py" <<'PY'
+import array, os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1])
+while True:
+    msg, anc, _, _ = s.recvmsg(4096, 1024)
+    print(msg.decode().strip(), flush=True)
+    for a in anc:
+        fds = array.array("i"); fds.frombytes(a[2])
+        for fd in fds: os.close(fd)
+PY
+    background manager python3 "$T/manager.py" "$T/manager"
+    wait_until test -S "$T/manager"
+    export NOTIFY_SOCKET=$T/manager
+    cat >rootfs/tmp/ready.py <<'PY'
+import os, signal, socket, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ["NOTIFY_SOCKET"])
+s.send(b"STATUS=not yet"); s.send(b"STATUS=now\nREADY=1")
+time.sleep(1000)
+PY
+    local dir
+    for dir in /usr /lib /lib64; do
+        [ ! -e "$dir" ] || config --arg d "$dir" '.mounts += [{destination: $d, source: $d, type: "bind", options: ["rbind", "ro"]}]'
+    done
+    args /usr/bin/python3 /tmp/ready.py
+    rt create c1
+    rt start c1
+    [ "$(cat "$T/log/manager")" = $'READY=1\nMAINPID='"$(rt state c1 | jq .pid)"$'\nBARRIER=1' ] || fail "$(cat "$T/log/manager")"
+    rt delete --force c1
+    rt run -d c1
+    [ "$(grep -c READY "$T/log/manager")" = 2 ]
+    rt delete --force c1
+    background fore "$T/bin/hull-runc" --root "$T/s" run c1
+    third() { [ "$(grep -c BARRIER "$T/log/manager")" = 3 ]; }
+    wait_until third
+    [ "$(grep MAINPID "$T/log/manager" | tail -n 1)" = "MAINPID=$(cat "$T/pid/fore")" ]
+    finish fore # the signal is passed on
+    args true # says nothing: nobody waits for the dead
+    timeout 20 "$T/bin/hull-runc" --root "$T/s" run -d c2
+    rt delete c2
+    nothing_left c1
+}
