@@ -218,13 +218,8 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
                                          "pid",    "time", "user",  "uts"};
     CLEANUP(buf_done) struct buf text = BUF_MAX(1 << 16);
     const char *words[96], *caps[64];
-    size_t n_caps = 0, n_words = 0;
-    const char *all[96];
-    size_t n_all = mount_option_words(all, ARRAY_LEN(all));
+    size_t n_caps = 0, n_words = mount_option_words(words, ARRAY_LEN(words));
     (void)c, (void)v, (void)args, (void)n, (void)e;
-    for (size_t i = 0; i < n_all; i++) /* parsed, but refused: not a feature */
-        if (strcmp(all[i], "idmap") != 0 && strcmp(all[i], "ridmap") != 0)
-            words[n_words++] = all[i];
     while (n_caps < ARRAY_LEN(caps) && caps_name((int)n_caps) != NULL)
         caps[n_caps] = caps_name((int)n_caps), n_caps++;
     buf_adds(&text, "{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"" OCI_RUNTIME_VERSION "\",");
@@ -240,7 +235,7 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
     put_seccomp(&text);
     put_memory_policy(&text);
     buf_adds(&text, ",\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},\"intelRdt\":{"
-                    "\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":false}}},"
+                    "\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}}},"
                     "\"annotations\":{\"org.opencontainers.runc.checkpoint.enabled\":\"false\","
                     "\"org.opencontainers.runc.version\":\"" HULL_VERSION "\"}}");
     CLEANUP(buf_done) struct buf pretty = BUF_MAX(1 << 16);

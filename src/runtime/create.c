@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "runtime/agent.h"
 #include "runtime/devices.h"
+#include "runtime/idmap.h"
 #include "runtime/init.h"
 #include "runtime/io.h"
 #include "runtime/limits.h"
@@ -46,6 +47,8 @@ struct create {
     struct launch launch;
     struct init init;
     struct child child;
+    struct idmap_cache idmaps;
+    bool rootless;         /* we are an ordinary user */
     uint64_t rootfs_mount; /* the mount that rootfs lies on */
     bool made_dir, made_cgroup, hooks_ran;
 };
@@ -59,6 +62,7 @@ static void create_done(struct create *c)
     cgroup_door_close(&c->launch.door);
     for (size_t i = 0; i < NS_KINDS; i++)
         fd_close(c->join_fd[i]);
+    idmap_done(&c->idmaps);
     if (c->filter != NULL)
         (void)munmap(c->filter, sizeof(*c->filter));
     buf_done(&c->config);
@@ -289,11 +293,15 @@ static int start_process(struct create *c, struct err *e)
     c->launch.time_offsets = n > 0 ? offsets : NULL;
     c->launch.child = init_main;
     c->launch.arg = &c->init;
+    c->launch.rootless = c->rootless;
     /* our memory and files are not for the container to look at (CVE-2016-9962, CVE-2019-5736) */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!c->rootless)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     oplog(&c->o->log, HULLRUN_DEBUG, "nsexec container setup: new namespaces %#x, %zu to join",
           c->launch.new_flags, c->launch.n_joins);
     TRY(launch(&c->launch, &c->child, e));
+    if (c->rootless) /* the child follows once it has its mappings */
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     cgroup_door_close(&c->launch.door);
     return 0;
 }
@@ -322,7 +330,7 @@ static int bless_process(struct create *c, struct err *e)
     char state;
     TRY(set_oom_score(c, e));
     if ((c->launch.new_flags & CLONE_NEWUSER) != 0)
-        TRY(launch_map(c->child.pid, &c->spec, e));
+        TRY(idmap_write(c->child.pid, &ID_MAPS(c->spec.linux_), e));
     c->record.pid = c->child.pid;
     if (!record_proc_stat(c->child.pid, &state, &c->record.start_time))
         return err_set(e, ERR_INTERNAL, "the container's process has died");
@@ -333,21 +341,53 @@ static int bless_process(struct create *c, struct err *e)
 
 /* ---- the conversation ------------------------------------------------------------------------ */
 
-/* Clone a mount tree for the process, with our rights but in its mount namespace. */
-static int clone_for(struct create *c, const struct sync_msg *m, struct err *e)
+/* Clone a mount tree with our rights but in the process's mount namespace: out_tree or its
+ * -errno. Our own failures are errors. */
+static int clone_inside(struct create *c, const struct sync_msg *m, int *out_tree, struct err *e)
 {
     char path[64];
-    struct sync_msg answer = {.kind = SYNC_CLONE};
     (void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)c->child.pid);
     auto_fd int theirs = open(path, O_RDONLY | O_CLOEXEC);
     auto_fd int ours = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     auto_fd int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    auto_fd int tree = -1;
     if (theirs < 0 || ours < 0 || cwd < 0 || setns(theirs, CLONE_NEWNS) < 0)
         return err_sys(e, "enter the container's mount namespace");
-    tree = mount_clone(AT_FDCWD, m->err.msg, m->pid != 0);
+    *out_tree = mount_clone(AT_FDCWD, m->err.msg, m->clone.recursive);
     if (setns(ours, CLONE_NEWNS) < 0 || fchdir(cwd) < 0)
         return err_sys(e, "return to our mount namespace");
+    return 0;
+}
+
+/* The user namespace whose ids a mount shows: the mount's own mappings, or the container's. */
+static int userns_of_mount(struct create *c, const struct oci_mount *m, struct err *e)
+{
+    char path[64];
+    if (m->uid_mappings.n > 0)
+        return fd_dup(idmap_userns(&c->idmaps, &ID_MAPS(m), e));
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)c->child.pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? err_sys(e, "open %s", path) : fd;
+}
+
+static int map_clone(struct create *c, const struct sync_msg *m, int tree, struct err *e)
+{
+    if (!m->clone.idmap || m->clone.mount >= c->spec.mounts.n)
+        return 0;
+    auto_fd int userns = userns_of_mount(c, &c->spec.mounts.v[m->clone.mount], e);
+    if (userns < 0)
+        return err_wrap(e, "id mapping of %s", m->err.msg);
+    int rc = mount_idmap(tree, userns, m->clone.idmap_recursive);
+    return rc < 0 ? err_neg(e, rc, "map the ids of %s", m->err.msg) : 0;
+}
+
+static int clone_for(struct create *c, const struct sync_msg *m, struct err *e)
+{
+    auto_fd int tree = -EPERM; /* an ordinary user has no more rights than the process itself */
+    struct sync_msg answer = {.kind = SYNC_CLONE};
+    if (!c->rootless)
+        TRY(clone_inside(c, m, &tree, e));
+    if (tree >= 0)
+        TRY(map_clone(c, m, tree, e));
     answer.sys = tree < 0 ? tree : 0;
     int rc = fd_send(c->child.sync, &answer, offsetof(struct sync_msg, err), &tree, tree >= 0);
     return rc < 0 ? err_neg(e, rc, "talk to the container's process") : 0;
@@ -482,6 +522,7 @@ int hullrun_create(const struct hullrun_create_opts *o, struct hullrun_result *o
     TRY(record_check_id(o->id, e));
     struct create c = {.o = o,
                        .a = arena_new(),
+                       .rootless = geteuid() != 0,
                        .config = BUF_MAX(SPEC_BYTES_MAX),
                        .dir_fd = -1,
                        .fifo = -1,

@@ -76,15 +76,16 @@ static int loopback_up(struct err *e)
     return ioctl(sock, SIOCSIFFLAGS, &req) < 0 ? err_sys(e, "bring lo up") : 0;
 }
 
-static int clone_outside(void *arg, const char *path, bool recursive)
+static int clone_outside(void *arg, const struct rootfs_clone_order *order)
 {
     int sync = *(int *)arg, fd = -1;
     struct err e = {0};
-    struct sync_msg m = {.kind = SYNC_CLONE, .pid = recursive};
-    if (strlen(path) >= sizeof(m.err.msg))
+    struct sync_msg m = {.kind = SYNC_CLONE, .clone = *order};
+    size_t n = strlen(order->path) + 1;
+    if (n > sizeof(m.err.msg))
         return -ENAMETOOLONG;
-    memcpy(m.err.msg, path, strlen(path) + 1);
-    int rc = fd_send(sync, &m, sizeof(m), NULL, 0);
+    memcpy(m.err.msg, order->path, n);
+    int rc = fd_send(sync, &m, offsetof(struct sync_msg, err.msg) + n, NULL, 0);
     if (rc < 0)
         return rc;
     if (sync_recv(sync, &m, &fd, &e) <= 0)
@@ -146,10 +147,8 @@ static int build_root(const struct init *i, struct rootfs *root, int *sync, stru
 {
     const struct oci_spec *s = i->spec;
     bool own_mounts = spec_ns(s, "mount") != NULL;
-    if (spec_ns(s, "user") != NULL) {
-        root->clone_outside = clone_outside;
-        root->clone_arg = sync;
-    }
+    root->clone_outside = clone_outside;
+    root->clone_arg = sync;
     if (spec_has_mounts(s))
         TRY(rootfs_prepare(root, e));
     TRY(wait_mounted(*sync, e));

@@ -1,8 +1,8 @@
 /*
  * Starting the process: see launch.h. Normally one clone3 makes it with all its new namespaces.
- * Only when a user namespace is involved together with namespaces to join is there a helper in
- * between, because those must be entered before (or inside) the user namespace; it uses
- * CLONE_PARENT, so the process is our child all the same.
+ * Only when a user namespace is involved together with namespaces to join, or with a new time
+ * namespace, is there a helper in between, because those must be entered before (or made inside)
+ * the user namespace; it uses CLONE_PARENT, so the process is our child all the same.
  */
 #include "runtime/launch.h"
 
@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -117,6 +118,8 @@ int launch_enter_cgroup(struct launch *l, struct err *e)
 int launch_enter(const struct launch *l, int sync, struct err *e)
 {
     TRY(sync_wait_go(sync, e));
+    if (l->rootless)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (has_user(l)) /* the helper has joined, or there was nothing to join */
         return 0;
     for (size_t i = 0; i < l->n_joins; i++) {
@@ -129,18 +132,52 @@ int launch_enter(const struct launch *l, int sync, struct err *e)
 
 /* ---- starting ----------------------------------------------------------------------------- */
 
+/*
+ * A new time namespace of a new user namespace belongs to that one, and its offsets must stand
+ * before anything is born in it; so here the helper makes both. Returns the flags that are left.
+ */
+static int make_time_ns(const struct launch *l, int offsets_fd, unsigned *left, struct err *e)
+{
+    *left = l->new_flags;
+    if ((l->new_flags & CLONE_NEWTIME) == 0)
+        return 0;
+    *left &= ~(unsigned)(CLONE_NEWTIME | CLONE_NEWUSER);
+    if ((l->new_flags & CLONE_NEWUSER) != 0 && unshare(CLONE_NEWUSER) < 0)
+        return err_sys(e, "unshare the user namespace");
+    if (unshare(CLONE_NEWTIME) < 0)
+        return err_sys(e, "unshare the time namespace");
+    if (l->time_offsets == NULL)
+        return 0;
+    int rc = fd_write_all(offsets_fd, l->time_offsets, strlen(l->time_offsets));
+    return rc < 0 ? err_neg(e, rc, "write timens_offsets") : 0;
+}
+
+static int be_helper(const struct launch *l, int sync, struct err *e)
+{
+    unsigned left;
+    struct sync_msg m = {.kind = SYNC_PID};
+    /* opened with the rights we still have, and where /proc is still ours */
+    auto_fd int offsets_fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+    if (offsets_fd < 0 && l->time_offsets != NULL)
+        return err_sys(e, "open timens_offsets");
+    TRY(enter_all(l, e));
+    TRY(make_time_ns(l, offsets_fd, &left, e));
+    m.pid = ns_clone(left | CLONE_PARENT, l->door.born, NULL);
+    if (m.pid == 0) {
+        fd_close(take_fd(&offsets_fd));
+        l->child(l->arg, sync);
+    }
+    if (m.pid < 0)
+        return err_neg(e, m.pid, "clone");
+    int rc = fd_send(sync, &m, offsetof(struct sync_msg, err), NULL, 0);
+    return rc < 0 ? err_neg(e, rc, "talk to the runtime") : 0;
+}
+
 static _Noreturn void helper(const struct launch *l, int sync)
 {
     struct err e = {0};
-    struct sync_msg m = {.kind = SYNC_PID};
-    if (enter_all(l, &e) == 0) {
-        m.pid = ns_clone(l->new_flags | CLONE_PARENT, l->door.born, NULL);
-        if (m.pid == 0)
-            l->child(l->arg, sync);
-        if (m.pid > 0)
-            _exit(fd_send(sync, &m, offsetof(struct sync_msg, err), NULL, 0) < 0);
-        err_neg(&e, m.pid, "clone");
-    }
+    if (be_helper(l, sync, &e) == 0)
+        _exit(0);
     _exit(sync_send(sync, SYNC_ERROR, &e, &e) < 0);
 }
 
@@ -232,14 +269,8 @@ int launch(const struct launch *l, struct child *out, struct err *e)
     *out = (struct child)CHILD_NONE;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
         return err_sys(e, "socketpair");
-    if (user && (l->new_flags & CLONE_NEWTIME) != 0 && l->n_joins > 0) {
-        fd_close(sock[0]);
-        fd_close(sock[1]);
-        return err_set(e, ERR_UNIMPLEMENTED,
-                       "a new time namespace together with joined namespaces and a user namespace "
-                       "is not supported by hull-runc");
-    }
-    int rc = (user && l->n_joins > 0 ? through_helper : direct)(l, sock, out, e);
+    bool helped = user && (l->n_joins > 0 || (l->new_flags & CLONE_NEWTIME) != 0);
+    int rc = (helped ? through_helper : direct)(l, sock, out, e);
     fd_close(sock[1]);
     if (rc < 0) {
         fd_close(sock[0]);
@@ -259,34 +290,4 @@ void launch_abort(struct child *c)
     fd_close(c->pidfd);
     fd_close(c->sync);
     *c = (struct child)CHILD_NONE;
-}
-
-/* ---- mappings ----------------------------------------------------------------------------- */
-
-static int write_map(pid_t pid, const char *file, const struct oci_id_mapping *v, size_t n,
-                     struct err *e)
-{
-    CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
-    char path[64];
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&text, "%llu %llu %llu\n", (unsigned long long)v[i].container_id,
-                   (unsigned long long)v[i].host_id, (unsigned long long)v[i].size);
-    if (n == 0)
-        return 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-    int rc = file_put(AT_FDCWD, path, buf_cstr(&text));
-    return rc < 0 ? err_neg(e, rc, "write %s", file) : 0;
-}
-
-int launch_map(pid_t pid, const struct oci_spec *s, struct err *e)
-{
-    if (geteuid() != 0) { /* an ordinary user may map groups only when they cannot be dropped */
-        char path[64];
-        (void)snprintf(path, sizeof(path), "/proc/%d/setgroups", (int)pid);
-        int rc = file_put(AT_FDCWD, path, "deny");
-        if (rc < 0)
-            return err_neg(e, rc, "write setgroups");
-    }
-    TRY(write_map(pid, "uid_map", s->linux_->uid_mappings.v, s->linux_->uid_mappings.n, e));
-    return write_map(pid, "gid_map", s->linux_->gid_mappings.v, s->linux_->gid_mappings.n, e);
 }

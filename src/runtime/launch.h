@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "runtime/affinity.h"
+#include "runtime/rootfs.h"
 #include "sys/cgroup.h"
 #include "types/oci_runtime.h"
 
@@ -25,6 +26,7 @@ struct launch {
     struct cgroup_door door;            /* the child is born in it and goes through it first */
     struct affinity before, after;      /* CPUs until it has gone through, and from then on */
     const char *time_offsets;           /* for a new time namespace, or NULL */
+    bool rootless;                      /* we are an ordinary user: see launch_enter */
     void (*child)(void *arg, int sync); /* never returns */
     void *arg;
 };
@@ -44,7 +46,7 @@ enum sync_kind {
     SYNC_PID,      /* the helper in between: this is the process */
     SYNC_MOUNTED,  /* child: the file system stands; waits for GO */
     SYNC_READY,    /* child: only privileges are left to drop; waits for GO */
-    SYNC_CLONE,    /* child: please clone the mount tree at err.msg (pid: recursive) for me */
+    SYNC_CLONE,    /* child: please clone the mount tree at err.msg as `clone` says */
     SYNC_LINE,     /* child: err.msg is a line for the operator, sys its level */
     SYNC_LISTENER, /* child: its descriptor sys is for the seccomp agent; waits for GO */
     SYNC_ERROR,    /* child: err says why it ended */
@@ -56,6 +58,7 @@ struct sync_msg {
     pid_t pid;
     int sys; /* answer to SYNC_CLONE: 0 and a descriptor, or -errno; of a line its level; of
                 SYNC_LISTENER a descriptor's number */
+    struct rootfs_clone_order clone;
     struct err err;
 };
 
@@ -72,11 +75,9 @@ int launch(const struct launch *l, struct child *out, struct err *e);
  */
 int launch_enter_cgroup(struct launch *l, struct err *e);
 
-/** In the child: wait for the parent's first GO, then enter what is left. */
+/** In the child: wait for the parent's first GO, then enter what is left. Until then a rootless
+ * child is dumpable, because only so may its user write its mappings. */
 int launch_enter(const struct launch *l, int sync, struct err *e);
-
-/** Write uid_map and gid_map of a process in a new user namespace. */
-int launch_map(pid_t pid, const struct oci_spec *s, struct err *e);
 
 /** Kill the child, reap it and close everything. NULL-safe on an empty child. */
 void launch_abort(struct child *c);

@@ -187,6 +187,15 @@ static int mask_dir(int target, int *empty, struct err *e)
     return 0;
 }
 
+/* A list may name a path twice, also by two names. */
+static bool is_masked(const struct stat *st, int empty)
+{
+    struct stat cover;
+    if (S_ISDIR(st->st_mode))
+        return empty >= 0 && fstat(empty, &cover) == 0 && cover.st_dev == st->st_dev;
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
 static int mask(const char *path, int *empty, int *null, struct err *e)
 {
     struct stat st;
@@ -195,6 +204,8 @@ static int mask(const char *path, int *empty, int *null, struct err *e)
         return 0;
     if (target < 0 || fstat(target, &st) < 0)
         return err_neg(e, target < 0 ? target : -errno, "mask %s", path);
+    if (is_masked(&st, *empty))
+        return 0;
     if (S_ISDIR(st.st_mode))
         return mask_dir(target, empty, e) < 0 ? err_wrap(e, "mask %s", path) : 0;
     if (*null < 0 && (*null = open_null(e)) < 0)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
 #include "sys/mounts.h"
@@ -98,12 +99,25 @@ static int bind_root(struct rootfs *r, struct err *e)
     return rc < 0 ? err_neg(e, rc, "bind rootfs %s", r->path) : 0;
 }
 
+bool rootfs_is_idmapped(const struct oci_mount *m)
+{
+    return strv_has(&m->options, "idmap") || strv_has(&m->options, "ridmap") ||
+           m->uid_mappings.n > 0 || m->gid_mappings.n > 0;
+}
+
+int rootfs_clone_by(struct rootfs *r, const struct rootfs_clone_order *order)
+{
+    if (order->idmap)
+        return r->clone_outside(r->clone_arg, order);
+    int fd = mount_clone(AT_FDCWD, order->path, order->recursive);
+    if (fd == -EACCES || fd == -EPERM)
+        fd = r->clone_outside(r->clone_arg, order);
+    return fd;
+}
+
 int rootfs_clone(struct rootfs *r, const char *path, bool recursive)
 {
-    int fd = mount_clone(AT_FDCWD, path, recursive);
-    if ((fd == -EACCES || fd == -EPERM) && r->clone_outside != NULL)
-        fd = r->clone_outside(r->clone_arg, path, recursive);
-    return fd;
+    return rootfs_clone_by(r, &(struct rootfs_clone_order){.path = path, .recursive = recursive});
 }
 
 static bool binds_dev(const struct oci_spec *s)
@@ -141,11 +155,15 @@ int rootfs_chroot(struct rootfs *r, struct err *e)
 
 static int pivot(struct rootfs *r, struct err *e)
 {
-    if (fchdir(r->fd) < 0)
+    auto_fd int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old < 0 || fchdir(r->fd) < 0)
         return err_sys(e, "chdir to rootfs %s", r->path);
     /* the old root lands on top of the new one, at the same place, and is then taken off */
     if (syscall(SYS_pivot_root, ".", ".") < 0)
         return err_sys(e, "pivot_root .");
+    /* "." is still the new one; what we unmount in the old one must not end on the host as well */
+    if (fchdir(old) < 0)
+        return err_sys(e, "chdir to the old root");
     if (mount("", ".", "", MS_SLAVE | MS_REC, "") < 0)
         return err_sys(e, "make the old root a slave");
     if (umount2(".", MNT_DETACH) < 0)
@@ -153,17 +171,67 @@ static int pivot(struct rootfs *r, struct err *e)
     return 0;
 }
 
-/* Without pivot_root the old mounts stay below: cover nothing, but leave no procfs or sysfs there
- * that the kernel would count as "fully visible". */
+/* A path of mountinfo as it is: blanks and such stand there as three octal digits. */
+static char *unescape(struct str word)
+{
+    char *out = mem_alloc(word.n + 1), *to = out;
+    for (size_t i = 0; i < word.n; i++) {
+        bool code = word.p[i] == '\\' && word.n - i > 3;
+        *to++ = code ? (char)((word.p[i + 1] - '0') * 64 + (word.p[i + 2] - '0') * 8 +
+                              (word.p[i + 3] - '0'))
+                     : word.p[i];
+        i += code ? 3 : 0;
+    }
+    *to = '\0';
+    return out;
+}
+
+/* One line of mountinfo that is a whole procfs or sysfs outside of our root: where, else NULL. */
+static char *full_mount(struct str line, const char *root)
+{
+    const char *dash = memmem(line.p, line.n, " - ", 3);
+    if (dash == NULL)
+        return NULL;
+    struct str type = {dash + 3, line.n - (size_t)(dash + 3 - line.p)};
+    type = str_cut(&type, ' ');
+    for (int i = 0; i < 3; i++)
+        str_cut(&line, ' ');
+    struct str top = str_cut(&line, ' '), point = str_cut(&line, ' ');
+    size_t n = strlen(root);
+    bool inside =
+        point.n >= n && memcmp(point.p, root, n) == 0 && (point.n == n || point.p[n] == '/');
+    if (inside || !str_eq(top, "/") || !(str_eq(type, "proc") || str_eq(type, "sysfs")))
+        return NULL;
+    return unescape(point);
+}
+
+/* Without pivot_root the old mounts stay below: leave no procfs or sysfs there that the kernel
+ * would count as "fully visible", for then a user namespace inside could mount a fresh one. */
+static int hide_full_mounts(const struct rootfs *r, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(16 << 20);
+    TRY(file_read(AT_FDCWD, "/proc/self/mountinfo", &text, e));
+    for (struct str rest = str_of(buf_cstr(&text)); rest.n > 0;) {
+        /* the last first: those on top hide others at the same place */
+        struct str line = str_cut_last(&rest, '\n');
+        auto_free char *at = full_mount(line, r->path);
+        if (at == NULL)
+            continue;
+        if (mount("", at, "", MS_SLAVE | MS_REC, "") == 0 && umount2(at, MNT_DETACH) == 0)
+            continue;
+        if (errno == ENOENT) /* below another mount: out of reach */
+            continue;
+        if (errno != EINVAL && errno != EPERM)
+            return err_sys(e, "unmount %s of the host", at);
+        if (mount("tmpfs", at, "tmpfs", 0, "") < 0) /* locked: cover it */
+            return err_sys(e, "cover %s of the host", at);
+    }
+    return 0;
+}
+
 static int move_root(struct rootfs *r, struct err *e)
 {
-    static const char *const full[] = {"/proc", "/sys"};
-    for (size_t i = 0; i < ARRAY_LEN(full); i++) {
-        if (mount("", full[i], "", MS_SLAVE | MS_REC, "") < 0 ||
-            umount2(full[i], MNT_DETACH) == 0 || errno == EINVAL || errno == EPERM)
-            continue;
-        return err_sys(e, "unmount %s of the host", full[i]);
-    }
+    TRY(hide_full_mounts(r, e));
     if (fchdir(r->fd) < 0)
         return err_sys(e, "chdir to rootfs %s", r->path);
     if (mount(".", "/", "", MS_MOVE, "") < 0)

@@ -10,15 +10,22 @@
 #include "runtime/runtime.h"
 #include "sys/cgroup.h"
 
+/* A mount tree to clone, and what to do to the copy. */
+struct rootfs_clone_order {
+    const char *path; /* on the host */
+    bool recursive;
+    bool idmap, idmap_recursive; /* with the id mapping of... */
+    size_t mount;                /* ...this entry of mounts[] */
+};
+
 struct rootfs {
     const struct oci_spec *spec;
     const char *path, *bundle; /* absolute */
     const struct cgroup_host *host;
     const struct cgroup *cgroup;
     struct arena *a;
-    /* asks the parent to clone a mount tree that we may not reach from a user namespace: a
-     * descriptor or -errno; NULL without a user namespace */
-    int (*clone_outside)(void *arg, const char *path, bool recursive);
+    /* asks the parent, which has the host's rights: a descriptor or -errno */
+    int (*clone_outside)(void *arg, const struct rootfs_clone_order *order);
     void *clone_arg;
     /* set by rootfs_prepare */
     int fd;      /* the root, O_PATH */
@@ -57,7 +64,12 @@ int rootfs_devices(struct rootfs *r, struct err *e);
 /** Open (making it when missing) the file or directory to mount on. */
 int rootfs_target(struct rootfs *r, const char *dest, bool dir, struct err *e);
 
-/** Clone the mount tree at a host path, through the parent when we are not allowed to. */
+/** Clone a mount tree, through the parent when we are not allowed to, or when ids are mapped. A
+ * descriptor or -errno. */
+int rootfs_clone_by(struct rootfs *r, const struct rootfs_clone_order *order);
 int rootfs_clone(struct rootfs *r, const char *path, bool recursive);
+
+/** Whether an entry of mounts[] asks for mapped ids. */
+bool rootfs_is_idmapped(const struct oci_mount *m);
 
 #endif

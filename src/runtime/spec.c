@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "runtime/mempolicy.h"
+#include "runtime/rootfs.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
 #include "sys/ns.h"
@@ -301,6 +303,27 @@ static int check_devices(const struct oci_resources *r, struct err *e)
     return 0;
 }
 
+static int check_idmap(const struct oci_spec *s, const struct oci_mount *m, struct err *e)
+{
+    const struct oci_namespace *user = spec_ns(s, "user");
+    if (!strv_has(&m->options, "bind") && !strv_has(&m->options, "rbind"))
+        return err_set(e, ERR_INVALID,
+                       "invalid mount %s: id-mapped mounts are only supported for bind-mounts",
+                       text(m->destination));
+    if (geteuid() != 0)
+        return err_set(e, ERR_INVALID,
+                       "invalid mount %s: id-mapped mounts are not supported for rootless "
+                       "containers",
+                       text(m->destination));
+    bool implied = m->uid_mappings.n == 0 && m->gid_mappings.n == 0 && user != NULL;
+    if (!implied && (m->uid_mappings.n == 0 || m->gid_mappings.n == 0))
+        return err_set(e, ERR_INVALID,
+                       "invalid mount %s: id-mapped mounts must have both uid and gid mappings "
+                       "specified",
+                       text(m->destination));
+    return 0;
+}
+
 /* What we know of but do not do yet: a clear refusal instead of a container with less than asked.
  */
 static int check_missing(const struct oci_spec *s, struct err *e)
@@ -333,6 +356,9 @@ int spec_check(const struct oci_spec *s, struct err *e)
     if (!own_ns(s, "mount") && (s->linux_->masked_paths.n > 0 || s->linux_->readonly_paths.n > 0))
         return err_set(e, ERR_INVALID,
                        "unable to restrict sys entries without a private MNT namespace");
+    vec_each(m, &s->mounts)
+        if (rootfs_is_idmapped(m))
+            TRY(check_idmap(s, m, e));
     for (size_t i = 0; i < s->linux_->sysctl.n; i++)
         TRY(check_sysctl(s, s->linux_->sysctl.v[i].key, e));
     if (s->linux_->resources != NULL)

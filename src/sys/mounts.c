@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -20,7 +21,11 @@ const char *const mount_super_words[MOUNT_SUPER_WORDS] = {"sync", "dirsync", "ma
                                                           "iversion"};
 enum { S_SYNC = 1, S_DIRSYNC = 2, S_MAND = 4, S_LAZYTIME = 8, S_IVERSION = 16 };
 
-enum what { NONE, BIND, REMOUNT, ATTR, REC_ATTR, SUPER, PROPAGATION, COPYUP, IDMAP };
+/* The access time words of this mount; which of those that are left at the end wins is in
+ * choose_atime. */
+enum { A_NOATIME = 1, A_RELATIME = 2, A_STRICTATIME = 4 };
+
+enum what { NONE, BIND, REMOUNT, ATTR, ACCESS, REC_ATTR, SUPER, PROPAGATION, COPYUP, IDMAP };
 
 struct word {
     const char *name;
@@ -31,7 +36,7 @@ struct word {
 /* sorted by name: looked up with bsearch */
 static const struct word words_table[] = {
     {"async", SUPER, 0, S_SYNC},
-    {"atime", ATTR, 0, ATIME},
+    {"atime", ACCESS, 0, A_NOATIME},
     {"bind", BIND, 0, 0},
     {"defaults", NONE, 0, 0},
     {"dev", ATTR, 0, MOUNT_ATTR_NODEV},
@@ -43,15 +48,15 @@ static const struct word words_table[] = {
     {"lazytime", SUPER, S_LAZYTIME, 0},
     {"loud", NONE, 0, 0},
     {"mand", SUPER, S_MAND, 0},
-    {"noatime", ATTR, MOUNT_ATTR_NOATIME, ATIME},
+    {"noatime", ACCESS, A_NOATIME, 0},
     {"nodev", ATTR, MOUNT_ATTR_NODEV, 0},
     {"nodiratime", ATTR, MOUNT_ATTR_NODIRATIME, 0},
     {"noexec", ATTR, MOUNT_ATTR_NOEXEC, 0},
     {"noiversion", SUPER, 0, S_IVERSION},
     {"nolazytime", SUPER, 0, S_LAZYTIME},
     {"nomand", SUPER, 0, S_MAND},
-    {"norelatime", NONE, 0, 0},
-    {"nostrictatime", NONE, 0, 0},
+    {"norelatime", ACCESS, 0, A_RELATIME},
+    {"nostrictatime", ACCESS, 0, A_STRICTATIME},
     {"nosuid", ATTR, MOUNT_ATTR_NOSUID, 0},
     {"nosymfollow", ATTR, NOSYMFOLLOW, 0},
     {"private", PROPAGATION, MS_PRIVATE, 0},
@@ -59,7 +64,7 @@ static const struct word words_table[] = {
     {"rbind", BIND, 1, 0},
     {"rdev", REC_ATTR, 0, MOUNT_ATTR_NODEV},
     {"rdiratime", REC_ATTR, 0, MOUNT_ATTR_NODIRATIME},
-    {"relatime", ATTR, 0, ATIME},
+    {"relatime", ACCESS, A_RELATIME, 0},
     {"remount", REMOUNT, 0, 0},
     {"rexec", REC_ATTR, 0, MOUNT_ATTR_NOEXEC},
     {"ridmap", IDMAP, 1, 0},
@@ -86,7 +91,7 @@ static const struct word words_table[] = {
     {"shared", PROPAGATION, MS_SHARED, 0},
     {"silent", NONE, 0, 0},
     {"slave", PROPAGATION, MS_SLAVE, 0},
-    {"strictatime", ATTR, MOUNT_ATTR_STRICTATIME, ATIME},
+    {"strictatime", ACCESS, A_STRICTATIME, 0},
     {"suid", ATTR, 0, MOUNT_ATTR_NOSUID},
     {"symfollow", ATTR, 0, NOSYMFOLLOW},
     {"sync", SUPER, S_SYNC, 0},
@@ -106,7 +111,8 @@ static void apply(const struct word *w, uint64_t *set, uint64_t *clear)
     *clear = (*clear & ~(w->set & ~(uint64_t)ATIME)) | w->clear;
 }
 
-static int apply_word(const struct word *w, struct mount_options *o, struct err *e)
+static int apply_word(const struct word *w, struct mount_options *o, uint64_t *access,
+                      struct err *e)
 {
     switch (w->what) {
     case NONE:
@@ -120,6 +126,11 @@ static int apply_word(const struct word *w, struct mount_options *o, struct err 
         break;
     case ATTR:
         apply(w, &o->set, &o->clear);
+        o->attributes = true;
+        break;
+    case ACCESS:
+        *access = (*access & ~w->clear) | w->set;
+        o->attributes = true;
         break;
     case REC_ATTR:
         apply(w, &o->rec_set, &o->rec_clear);
@@ -143,19 +154,30 @@ static int apply_word(const struct word *w, struct mount_options *o, struct err 
     return 0;
 }
 
+static void choose_atime(struct mount_options *o, uint64_t access)
+{
+    o->atime = access != 0 || (o->set & MOUNT_ATTR_NODIRATIME) != 0;
+    if ((access & A_STRICTATIME) != 0)
+        o->set |= MOUNT_ATTR_STRICTATIME;
+    else if ((access & A_NOATIME) != 0)
+        o->set |= MOUNT_ATTR_NOATIME; /* else relatime, whose value is 0 */
+}
+
 int mount_options_parse(const struct strv *words, struct arena *a, struct mount_options *out,
                         struct err *e)
 {
+    uint64_t access = 0;
     *out = (struct mount_options){.data = ""};
     for (size_t i = 0; i < words->n; i++) {
         const struct word *w = bsearch(words->v[i], words_table, ARRAY_LEN(words_table),
                                        sizeof(words_table[0]), word_compare);
         if (w != NULL)
-            TRY(apply_word(w, out, e));
+            TRY(apply_word(w, out, &access, e));
         else if (*words->v[i] != '\0')
             out->data =
                 *out->data == '\0' ? words->v[i] : arena_printf(a, "%s,%s", out->data, words->v[i]);
     }
+    choose_atime(out, access);
     out->readonly = (out->set & MOUNT_ATTR_RDONLY) != 0;
     return 0;
 }
@@ -216,6 +238,18 @@ static int set_option(int fs, struct str option, const char *type, struct err *e
     return 0;
 }
 
+/* Flags and data for a file system context, before FSCONFIG_CMD_CREATE or _RECONFIGURE. */
+static int set_options(int fs, const char *type, const char *data, unsigned super, struct err *e)
+{
+    for (size_t i = 0; i < MOUNT_SUPER_WORDS; i++)
+        if ((super >> i & 1) != 0 &&
+            fsconfig(fs, FSCONFIG_SET_FLAG, mount_super_words[i], NULL, 0) < 0)
+            return fs_failed(fs, e, "mount option", mount_super_words[i]);
+    for (struct str rest = str_of(data); rest.n > 0;)
+        TRY(set_option(fs, next_option(&rest), type, e));
+    return 0;
+}
+
 int mount_new(const char *type, const char *source, const char *data, unsigned super, uint64_t attr,
               struct err *e)
 {
@@ -225,12 +259,7 @@ int mount_new(const char *type, const char *source, const char *data, unsigned s
     if (source != NULL && *source != '\0' &&
         fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
         return fs_failed(fs, e, "mount source", source);
-    for (size_t i = 0; i < MOUNT_SUPER_WORDS; i++)
-        if ((super >> i & 1) != 0 &&
-            fsconfig(fs, FSCONFIG_SET_FLAG, mount_super_words[i], NULL, 0) < 0)
-            return fs_failed(fs, e, "mount option", mount_super_words[i]);
-    for (struct str rest = str_of(data); rest.n > 0;)
-        TRY(set_option(fs, next_option(&rest), type, e));
+    TRY(set_options(fs, type, data, super, e));
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return fs_failed(fs, e, "mount", type);
     int mnt = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attr);
@@ -253,6 +282,66 @@ int mount_attach(int mount_fd, int target_fd)
 int mount_change(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive)
 {
     struct mount_attr attr = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+    unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    return mount_setattr(fd, "", flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
+int mount_reconfigure(int target_fd, const char *type, const struct mount_options *o, struct err *e)
+{
+    if (!o->bind) {
+        auto_fd int fs = fspick(target_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+        if (fs < 0)
+            return err_sys(e, "remount %s", type);
+        if (fsconfig(fs, FSCONFIG_SET_FLAG, o->readonly ? "ro" : "rw", NULL, 0) < 0)
+            return fs_failed(fs, e, "remount", type);
+        TRY(set_options(fs, type, o->data, o->super, e));
+        if (fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+            return fs_failed(fs, e, "remount", type);
+    }
+    uint64_t set, clear;
+    mount_bind_attributes(o, &set, &clear);
+    int rc = mount_change(target_fd, set, clear, 0, false);
+    return rc < 0 ? err_neg(e, rc, "remount") : 0;
+}
+
+#define PLAIN                                                                       \
+    (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | \
+     (uint64_t)NOSYMFOLLOW)
+
+void mount_bind_attributes(const struct mount_options *o, uint64_t *out_set, uint64_t *out_clear)
+{
+    uint64_t mine = PLAIN | (o->atime ? MOUNT_ATTR_NODIRATIME : 0);
+    *out_set = o->set;
+    *out_clear = (mine & ~o->set) | (o->atime ? (uint64_t)ATIME : 0);
+}
+
+int mount_attributes(int fd, uint64_t *out)
+{
+    static const struct {
+        unsigned long st;
+        uint64_t attr;
+    } table[] = {{ST_RDONLY, MOUNT_ATTR_RDONLY},
+                 {ST_NOSUID, MOUNT_ATTR_NOSUID},
+                 {ST_NODEV, MOUNT_ATTR_NODEV},
+                 {ST_NOEXEC, MOUNT_ATTR_NOEXEC},
+                 {ST_NODIRATIME, MOUNT_ATTR_NODIRATIME},
+                 {ST_NOATIME, MOUNT_ATTR_NOATIME},
+                 {0x2000, NOSYMFOLLOW}}; /* ST_NOSYMFOLLOW */
+    struct statvfs fs;
+    if (fstatvfs(fd, &fs) < 0)
+        return -errno;
+    *out = 0;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if ((fs.f_flag & table[i].st) != 0)
+            *out |= table[i].attr;
+    if ((fs.f_flag & (ST_NOATIME | ST_RELATIME)) == 0)
+        *out |= MOUNT_ATTR_STRICTATIME;
+    return 0;
+}
+
+int mount_idmap(int fd, int userns_fd, bool recursive)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd};
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     return mount_setattr(fd, "", flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }

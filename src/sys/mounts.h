@@ -15,7 +15,9 @@ struct mount_options {
     bool bind, recursive; /* bind; rbind sets both */
     bool remount;
     bool readonly;                /* the last of ro and rw was ro */
-    uint64_t set, clear;          /* MOUNT_ATTR_*, this mount */
+    bool attributes;              /* some word was about this mount's attributes */
+    bool atime;                   /* an access time mode is chosen, and stands in set */
+    uint64_t set, clear;          /* MOUNT_ATTR_* of this mount; clear: those denied by name */
     uint64_t rec_set, rec_clear;  /* MOUNT_ATTR_*, the whole tree: rro and such */
     unsigned super;               /* bits into mount_super_words */
     unsigned long propagation[8]; /* MS_PRIVATE ... | MS_REC, in order */
@@ -51,7 +53,24 @@ int mount_clone(int dir_fd, const char *path, bool recursive);
 /** Put a detached mount onto the open directory or file. 0 or -errno. */
 int mount_attach(int mount_fd, int target_fd);
 
+/**
+ * Change a mount that is in place, found by a descriptor of its root, as the option word "remount"
+ * asks: data and super for its file system (unless bind), set for itself.
+ */
+int mount_reconfigure(int target_fd, const char *type, const struct mount_options *o,
+                      struct err *e);
+
+/** The attributes that a bind mount gets: all those of a mount without options, but for what was
+ * asked. The access time mode stays as it is when none is chosen, as in mount(8). */
+void mount_bind_attributes(const struct mount_options *o, uint64_t *out_set, uint64_t *out_clear);
+
+/** The attributes that a mount has (MOUNT_ATTR_*). 0 or -errno. */
+int mount_attributes(int fd, uint64_t *out);
+
 /** mount_setattr on an open mount. propagation: 0 or MS_PRIVATE, MS_SLAVE ... 0 or -errno. */
 int mount_change(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive);
+
+/** Give a detached mount (recursive: tree) the id mapping of a user namespace. 0 or -errno. */
+int mount_idmap(int fd, int userns_fd, bool recursive);
 
 #endif

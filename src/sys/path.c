@@ -61,21 +61,24 @@ int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, stru
 
 static int mkdirs_in(int root_fd, const char *path, mode_t mode, unsigned links, struct err *e);
 
-/* A link to a directory that is not there yet: make what it points to, still inside the root. */
+/* What makes a missing thing inside a root: mkdirs_in or make_file_in. */
+typedef int maker_fn(int root_fd, const char *path, mode_t mode, unsigned links, struct err *e);
+
+/* A link to something that is not there yet: make what it points to, still inside the root. */
 static int follow_dangling(int root_fd, int dir, const char *parent, const char *name, mode_t mode,
-                           unsigned links, struct err *e)
+                           unsigned links, maker_fn *make, struct err *e)
 {
     char target[4096];
     ssize_t n = readlinkat(dir, name, target, sizeof(target) - 1);
     if (n < 0)
-        return err_sys(e, "mkdir %s/%s", parent, name);
+        return err_sys(e, "make %s/%s", parent, name);
     target[n] = '\0';
     if (links == LINKS_MAX)
         return open_failed(e, -ELOOP, name);
     if (target[0] == '/')
-        return mkdirs_in(root_fd, target, mode, links + 1, e);
+        return make(root_fd, target, mode, links + 1, e);
     auto_free char *full = mem_printf("%s/%s", parent, target);
-    return mkdirs_in(root_fd, full, mode, links + 1, e);
+    return make(root_fd, full, mode, links + 1, e);
 }
 
 /*
@@ -112,7 +115,7 @@ static int mkdirs_in(int root_fd, const char *path, mode_t mode, unsigned links,
             next = path_openat2(root_fd, prefix, O_PATH | O_DIRECTORY, 0, in_root);
             if (there && next == -ENOENT) {
                 auto_free char *above = mem_strndup(prefix, parent);
-                next = follow_dangling(root_fd, dir, above, last, mode, links, e);
+                next = follow_dangling(root_fd, dir, above, last, mode, links, mkdirs_in, e);
                 if (next < 0)
                     return -1;
             }
@@ -128,6 +131,27 @@ static int mkdirs_in(int root_fd, const char *path, mode_t mode, unsigned links,
 int path_mkdirs_in(int root_fd, const char *path, mode_t mode, struct err *e)
 {
     return mkdirs_in(root_fd, path, mode, 0, e);
+}
+
+static int make_file_in(int root_fd, const char *path, mode_t mode, unsigned links, struct err *e)
+{
+    auto_free char *parent = mem_strdup(path);
+    char *slash = strrchr(parent, '/');
+    const char *name = slash != NULL ? path + (slash - parent) + 1 : path;
+    *(slash != NULL ? slash : parent) = '\0';
+    auto_fd int dir = mkdirs_in(root_fd, parent, 0755, links, e);
+    if (dir < 0)
+        return -1;
+    int fd = path_create_in(root_fd, path, O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY, mode, e);
+    if (fd >= 0 || e->kind != ERR_NOT_FOUND)
+        return fd;
+    err_clear(e);
+    return follow_dangling(root_fd, dir, parent, name, mode, links, make_file_in, e);
+}
+
+int path_make_file_in(int root_fd, const char *path, mode_t mode, struct err *e)
+{
+    return make_file_in(root_fd, path, mode, 0, e);
 }
 
 int path_mkdirs(const char *path, mode_t mode, struct err *e)

@@ -28,6 +28,12 @@ int path_create_in(int root_fd, const char *path, int flags, mode_t mode, struct
  */
 int path_mkdirs_in(int root_fd, const char *path, mode_t mode, struct err *e);
 
+/**
+ * Open a file inside a root for reading, making it (mode) and its directories (0755) when missing.
+ * Links are followed as in path_open_in, also those whose target is not there yet.
+ */
+int path_make_file_in(int root_fd, const char *path, mode_t mode, struct err *e);
+
 /** Open below dir_fd in our own store: no links at all, nothing outside. flags and mode as open(2);
  * O_CLOEXEC added. */
 int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, struct err *e);

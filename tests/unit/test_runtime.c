@@ -125,8 +125,21 @@ static void test_mount_options(void **state)
     assert_int_equal(o.clear, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
     options((const char *[]){"noatime", "strictatime", "rro"}, 3, a, &o);
     assert_int_equal(o.set, MOUNT_ATTR_STRICTATIME);
-    assert_int_equal(o.clear, MOUNT_ATTR__ATIME);
+    assert_int_equal(o.clear, 0);
+    assert_true(o.atime && o.attributes);
     assert_int_equal(o.rec_set, MOUNT_ATTR_RDONLY);
+    uint64_t set, clear;
+    /* a bind mount with any option has no other attribute, but keeps its access times */
+    options((const char *[]){"bind", "nosuid"}, 2, a, &o);
+    mount_bind_attributes(&o, &set, &clear);
+    assert_int_equal(set, MOUNT_ATTR_NOSUID);
+    assert_true((clear & MOUNT_ATTR_RDONLY) != 0 && (clear & MOUNT_ATTR__ATIME) == 0);
+    options((const char *[]){"bind", "noatime", "relatime", "atime"}, 4, a, &o);
+    mount_bind_attributes(&o, &set, &clear);
+    assert_int_equal(set, MOUNT_ATTR_RELATIME);
+    assert_true((clear & MOUNT_ATTR__ATIME) == MOUNT_ATTR__ATIME);
+    options((const char *[]){"bind", "rprivate"}, 2, a, &o);
+    assert_false(o.attributes);
     const char *words[96];
     size_t n = mount_option_words(words, ARRAY_LEN(words));
     for (size_t i = 1; i < n; i++) /* looked up by bsearch */

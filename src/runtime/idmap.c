@@ -1,0 +1,140 @@
+/*
+ * Id mappings: see idmap.h. Source: user_namespaces(7), newuidmap(1), mount_setattr(2).
+ */
+#include "runtime/idmap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "sys/fd.h"
+#include "sys/ns.h"
+#include "sys/path.h"
+#include "sys/spawn.h"
+
+/* ---- of a process ------------------------------------------------------------------------- */
+
+static int put(pid_t pid, const char *file, const char *text, struct err *e)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    int rc = file_put(AT_FDCWD, path, text);
+    return rc < 0 ? err_neg(e, rc, "write %s", file) : 0;
+}
+
+static int write_map(pid_t pid, const char *file, const struct id_map *m, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
+    for (size_t i = 0; i < m->n; i++)
+        buf_printf(&text, "%llu %llu %llu\n", (unsigned long long)m->v[i].container_id,
+                   (unsigned long long)m->v[i].host_id, (unsigned long long)m->v[i].size);
+    return m->n == 0 ? 0 : put(pid, file, buf_cstr(&text), e);
+}
+
+/* newuidmap PID INSIDE OUTSIDE COUNT ... */
+static int run_tool(const char *tool, pid_t pid, const struct id_map *m, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    const char **argv = arena_alloc_array(a, 3 + 3 * m->n, sizeof(*argv));
+    size_t n = 0;
+    int status = 0;
+    struct proc child = PROC_NONE;
+    argv[n++] = tool;
+    argv[n++] = arena_printf(a, "%d", (int)pid);
+    for (size_t i = 0; i < m->n; i++) {
+        argv[n++] = arena_printf(a, "%llu", (unsigned long long)m->v[i].container_id);
+        argv[n++] = arena_printf(a, "%llu", (unsigned long long)m->v[i].host_id);
+        argv[n++] = arena_printf(a, "%llu", (unsigned long long)m->v[i].size);
+    }
+    struct spawn_fd said = {2, 2};
+    TRY(spawn(&(struct spawn_opts){.path = tool, .argv = argv, .fds = &said, .n_fds = 1}, &child,
+              e));
+    int rc = proc_wait(&child, -1, -1, &status, e);
+    proc_done(&child);
+    TRY(rc);
+    return status == 0 ? 0
+                       : err_set(e, ERR_FORBIDDEN, "%s failed with exit status %d", tool, status);
+}
+
+static bool is_own(const struct id_map *m, unsigned own)
+{
+    return m->n == 1 && m->v[0].size == 1 && m->v[0].host_id == own;
+}
+
+int idmap_write(pid_t pid, const struct id_maps *m, struct err *e)
+{
+    if (geteuid() == 0) {
+        TRY(write_map(pid, "uid_map", &m->uid, e));
+        return write_map(pid, "gid_map", &m->gid, e);
+    }
+    if (is_own(&m->uid, geteuid()))
+        TRY(write_map(pid, "uid_map", &m->uid, e));
+    else
+        TRY(run_tool("newuidmap", pid, &m->uid, e));
+    if (!is_own(&m->gid, getegid()))
+        return run_tool("newgidmap", pid, &m->gid, e);
+    /* groups may forbid something: who maps them alone must not be able to drop them */
+    TRY(put(pid, "setgroups", "deny", e));
+    return write_map(pid, "gid_map", &m->gid, e);
+}
+
+/* ---- of mounts ---------------------------------------------------------------------------- */
+
+static bool same_map(const struct id_map *a, const struct id_map *b)
+{
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = a->v[i].container_id == b->v[i].container_id && a->v[i].host_id == b->v[i].host_id &&
+               a->v[i].size == b->v[i].size;
+    return same;
+}
+
+/* A process that does nothing but be in a user namespace. */
+static pid_t start_holder(void)
+{
+    pid_t pid = ns_clone(CLONE_NEWUSER, -1, NULL);
+    if (pid != 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    for (;;)
+        (void)pause();
+}
+
+static int open_userns(pid_t pid, const struct id_maps *m, struct err *e)
+{
+    char path[64];
+    TRY(idmap_write(pid, m, e));
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? err_sys(e, "open %s", path) : fd;
+}
+
+int idmap_userns(struct idmap_cache *c, const struct id_maps *m, struct err *e)
+{
+    vec_each(ns, &c->known)
+        if (same_map(&ns->maps.uid, &m->uid) && same_map(&ns->maps.gid, &m->gid))
+            return ns->fd;
+    pid_t holder = start_holder();
+    if (holder < 0)
+        return err_neg(e, holder, "clone");
+    int fd = open_userns(holder, m, e);
+    (void)kill(holder, SIGKILL); /* the descriptor keeps the namespace */
+    while (waitpid(holder, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    if (fd >= 0)
+        vec_push(&c->known, ((struct idmap_ns){*m, fd}));
+    return fd;
+}
+
+void idmap_done(struct idmap_cache *c)
+{
+    vec_each(ns, &c->known)
+        fd_close(ns->fd);
+    vec_done(&c->known);
+}
