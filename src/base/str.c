@@ -118,32 +118,6 @@ bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out)
     return true;
 }
 
-bool bytes_parse(const char *s, int64_t *out)
-{
-    static const char units[] = "bkmgtp";
-    char *end;
-    if (*s < '0' || *s > '9')
-        return false;
-    double v = strtod(s, &end);
-    while (*end == ' ')
-        end++;
-    if (*end != '\0') {
-        const char *unit = strchr(units, *end | 32);
-        if (unit == NULL)
-            return false;
-        v *= (double)(1ULL << (10 * (unit - units)));
-        end++;
-        if (unit != units && (*end | 32) == 'i')
-            end++;
-        if (unit != units && (*end | 32) == 'b')
-            end++;
-    }
-    if (*end != '\0' || v > 9e18)
-        return false;
-    *out = (int64_t)v;
-    return true;
-}
-
 void str_hex(const void *bytes, size_t n, char *out)
 {
     static const char digits[] = "0123456789abcdef";

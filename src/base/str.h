@@ -46,10 +46,6 @@ char *str_dup(struct str s) __attribute__((returns_nonnull));
 bool str_to_u64(struct str s, uint64_t min, uint64_t max, uint64_t *out);
 bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out);
 
-/** "64m", "1.5 GiB" → bytes; docker's units b k m g t p, base 1024, an optional b or ib behind
- * them. */
-bool bytes_parse(const char *s, int64_t *out);
-
 /** n bytes as 2n lower-case hex digits and a terminator at out. */
 void str_hex(const void *bytes, size_t n, char *out);
 

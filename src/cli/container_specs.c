@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "cli/container_opts.h"
 #include "sys/path.h"
 

@@ -1,11 +1,10 @@
 /* Flags: see flags.h. */
 #include "cli/flags.h"
 
-#include <math.h>
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "base/units.h"
 
 struct parse {
     const struct flag_set *set;
@@ -17,18 +16,6 @@ struct parse {
     int i; /* the next word */
     struct err *e;
 };
-
-static bool bool_parse(const char *s, bool *out)
-{
-    static const char *const words[] = {"true",  "1", "t", "T", "TRUE",  "True",
-                                        "false", "0", "f", "F", "FALSE", "False"};
-    for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (strcmp(s, words[i]) == 0) {
-            *out = i < 6;
-            return true;
-        }
-    return false;
-}
 
 /* "1.5" in billionths, exactly */
 static bool cpus_parse(const char *s, int64_t *out)

@@ -9,6 +9,8 @@
 
 #include <limits.h>
 
+#include "base/units.h"
+
 #define AT(member) offsetof(struct daemon_config, member)
 #define BOTH (OPT_FLAG | OPT_FILE)
 #define WORKS(flag, key, kind, member, help)                  \
@@ -169,41 +171,14 @@ static int bad_value(const struct daemon_option *o, const char *text, const char
                    text, o->flag, wanted);
 }
 
-/* As Go's strconv.ParseBool. */
 static int parse_bool(const struct daemon_option *o, const char *text, bool *out, struct err *e)
 {
-    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
-    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
-    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-        if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
-            *out = strcmp(text, yes[i]) == 0;
-            return 0;
-        }
-    }
-    return bad_value(o, text, "true or false", e);
+    return bool_parse(text, out) ? 0 : bad_value(o, text, "true or false", e);
 }
 
 static int parse_size(const struct daemon_option *o, const char *text, int64_t *out, struct err *e)
 {
-    static const char units[] = "bkmgt";
-    struct str s = str_trim(str_of(text));
-    int shift = 0;
-    uint64_t n;
-
-    if (s.n > 1 && (s.p[s.n - 1] == 'b' || s.p[s.n - 1] == 'B') &&
-        (s.p[s.n - 2] < '0' || s.p[s.n - 2] > '9'))
-        s.n--; /* "64mb" */
-    if (s.n > 0 && (s.p[s.n - 1] < '0' || s.p[s.n - 1] > '9')) {
-        const char *u = strchr(units, s.p[s.n - 1] | 0x20);
-        if (u == NULL || *u == '\0')
-            return bad_value(o, text, "a size like 64m", e);
-        shift = (int)(u - units) * 10;
-        s.n--;
-    }
-    if (!str_to_u64(s, 0, (uint64_t)INT64_MAX >> shift, &n))
-        return bad_value(o, text, "a size like 64m", e);
-    *out = (int64_t)(n << shift);
-    return 0;
+    return bytes_parse(text, out) ? 0 : bad_value(o, text, "a size like 64m", e);
 }
 
 static int add_pair(struct daemon_config *c, const struct daemon_option *o, struct strmap *m,

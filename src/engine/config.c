@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "engine/caps.h"
 #include "engine/core.h"
+#include "engine/log_options.h"
 #include "engine/spec.h"
 #include "net/net.h"
 #include "net/resolv.h"
@@ -316,31 +317,6 @@ static int check_network(const struct host_config *h, struct arena *a, struct st
     return 0;
 }
 
-static const char *const json_file_opts[] = {"max-size",       "max-file",
-                                             "compress",       "labels",
-                                             "labels-regex",   "env",
-                                             "env-regex",      "tag",
-                                             "mode",           "max-buffer-size",
-                                             "cache-disabled", "cache-max-size",
-                                             "cache-max-file", "cache-compress"};
-
-static int check_log(const struct log_config *l, struct err *e)
-{
-    if (strcmp(l->type, "none") == 0)
-        return 0;
-    if (strcmp(l->type, "json-file") != 0)
-        return err_set(e, ERR_INVALID, "logger: no log driver named '%s' is registered", l->type);
-    vec_each(o, &l->config) {
-        bool known = false;
-
-        for (size_t i = 0; i < ARRAY_LEN(json_file_opts); i++)
-            known |= strcmp(o->key, json_file_opts[i]) == 0;
-        if (!known)
-            return err_set(e, ERR_INVALID, "unknown log opt '%s' for json-file log driver", o->key);
-    }
-    return 0;
-}
-
 static int check_config(const struct container_config *c, struct err *e)
 {
     if (!is_empty(c->working_dir) && c->working_dir[0] != '/')
@@ -369,7 +345,7 @@ int config_check(const struct container_config *c, const struct host_config *h, 
     TRY(check_modes(c, h, e));
     TRY(check_pid_and_ipc(h, e));
     TRY(check_network(h, a, warnings, e));
-    TRY(check_log(&h->log, e));
+    TRY(log_options_check(&h->log, e));
     TRY(caps_resolve(&h->cap_add, &h->cap_drop, h->privileged, a, &caps, e));
     TRY(security_opts_parse(&h->security_opt, &sec, e));
     if (h->oom_score_adj < -1000 || h->oom_score_adj > 1000)

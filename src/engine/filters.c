@@ -2,8 +2,7 @@
 #include "engine/filters.h"
 
 #include <json-c/json.h>
-#include <regex.h>
-
+#include "base/goregex.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -103,10 +102,11 @@ bool filters_match(const struct filters *f, const char *key, const char *s)
 
 static bool regex_found(const char *pattern, const char *s)
 {
+    struct err ignored = {0};
     regex_t re;
     bool found;
 
-    if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+    if (go_regex_compile(pattern, &re, &ignored) < 0)
         return false;
     found = regexec(&re, s, 0, NULL, 0) == 0;
     regfree(&re);

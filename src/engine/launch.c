@@ -9,10 +9,10 @@
 
 #include "base/log.h"
 #include "engine/attach_int.h"
+#include "engine/log_options.h"
 #include "engine/rootfs.h"
 #include "engine/spec.h"
 #include "engine/user.h"
-#include "stdio/log_uri.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -163,59 +163,6 @@ int launch_namespaces(struct launch *l, struct err *e)
 
 /* ---- streams ---- */
 
-/* "10m" -> bytes */
-static int64_t size_of(const char *s)
-{
-    static const char units[] = "kmgt";
-    char *end;
-    double v = strtod(s, &end);
-    const char *unit = *end != '\0' ? strchr(units, *end | 0x20) : NULL;
-
-    if (end == s || v < 0)
-        return -1;
-    for (ptrdiff_t i = unit != NULL ? unit - units : -1; i >= 0; i--)
-        v *= 1024;
-    return (int64_t)v;
-}
-
-/* The attributes that labels=, env= and tag= put into each record. */
-static const char *log_attrs(struct launch *l)
-{
-    const struct strmap *o = &l->rec->host.log.config;
-    const char *labels = strmap_get(o, "labels"), *env = strmap_get(o, "env");
-    auto_buf struct buf b = BUF_MAX(LOG_ATTRS_MAX);
-    struct strmap attrs = {0};
-
-    if (labels != NULL)
-        for (struct str rest = str_of(labels); rest.n > 0;) {
-            struct str key = str_trim(str_cut(&rest, ','));
-            const char *k = arena_strndup(l->a, key.p, key.n),
-                       *v = strmap_get(&l->rec->config.labels, k);
-
-            if (v != NULL)
-                strmap_set(&attrs, l->a, k, v);
-        }
-    if (env != NULL)
-        for (struct str rest = str_of(env); rest.n > 0;) {
-            struct str key = str_trim(str_cut(&rest, ','));
-
-            vec_each(v, &l->rec->config.env)
-                if (strncmp(*v, key.p, key.n) == 0 && (*v)[key.n] == '=')
-                    strmap_set(&attrs, l->a, arena_strndup(l->a, key.p, key.n), *v + key.n + 1);
-        }
-    if (attrs.n == 0)
-        return NULL;
-    buf_addc(&b, '{');
-    for (size_t i = 0; i < attrs.n; i++) {
-        buf_adds(&b, i > 0 ? "," : "");
-        json_write_str(attrs.v[i].key, strlen(attrs.v[i].key), &b);
-        buf_addc(&b, ':');
-        json_write_str(attrs.v[i].val, strlen(attrs.v[i].val), &b);
-    }
-    buf_addc(&b, '}');
-    return arena_strdup(l->a, buf_cstr(&b));
-}
-
 static int make_fifo(struct launch *l, const char *suffix, const char **out, struct err *e)
 {
     const char *path = arena_printf(l->a, "%s/c/%.32s.%s", l->g->o.exec_root, l->rec->id, suffix);
@@ -273,21 +220,11 @@ static int start_logger(struct launch *l, const char *uri, bool open_stdin, stru
 
 int launch_stdio(struct launch *l, struct err *e)
 {
-    const struct log_config *log = &l->rec->host.log;
-    const char *max_size = strmap_get(&log->config, "max-size"),
-               *max_file = strmap_get(&log->config, "max-file");
     auto_buf struct buf uri = BUF_MAX(LOG_URI_MAX);
     struct log_uri u = LOG_URI_DEFAULT;
-    uint64_t files;
 
+    TRY(log_options_read(l->rec, l->a, &u, e));
     u.program = arena_printf(l->a, "%s/" LOG_PROGRAM, l->g->o.helper_dir);
-    u.driver = log->type;
-    u.path = strcmp(log->type, "json-file") == 0 ? l->rec->log_path : NULL;
-    if (max_size != NULL)
-        u.max_size = size_of(max_size);
-    if (max_file != NULL && str_to_u64(str_of(max_file), 1, 1000, &files))
-        u.max_file = (int64_t)files;
-    u.attrs = log_attrs(l);
     u.attach = attach_socket(l->c, l->a);
     u.open_stdin = l->rec->config.open_stdin;
     log_uri_write(&u, &uri);

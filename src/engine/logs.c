@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "engine/core.h"
+#include "rpc/http.h"
 #include "stdio/attach.h"
 #include "stdio/jsonlog_reader.h"
 #include "sys/fd.h"
@@ -50,6 +51,19 @@ int container_logs_check(struct container *c, const struct logs_opts *o, bool *o
 JSON_TYPE(log_attrs, LOG_ATTRS)
 JSON_DESC(log_attrs, LOG_ATTRS)
 
+/* As Go's url.QueryEscape: a space becomes a plus. */
+static void write_escaped(const char *text, struct arena *a, struct buf *out)
+{
+    for (;;) {
+        size_t n = strcspn(text, " ");
+        http_encode_query(out, arena_strndup(a, text, n));
+        if (text[n] == '\0')
+            return;
+        buf_addc(out, '+');
+        text += n + 1;
+    }
+}
+
 /* {"k":"v"} as "k=v,k2=v2 " */
 static void write_details(struct str attrs, struct buf *line)
 {
@@ -63,8 +77,12 @@ static void write_details(struct str attrs, struct buf *line)
     text = arena_printf(a, "{\"attrs\":%.*s}", STR_ARG(attrs));
     if (json_parse(&log_attrs_json, &doc, text, strlen(text), a, &ignored) < 0 || doc.attrs.n == 0)
         return;
-    for (size_t i = 0; i < doc.attrs.n; i++)
-        buf_printf(line, "%s%s=%s", i > 0 ? "," : "", doc.attrs.v[i].key, doc.attrs.v[i].val);
+    for (size_t i = 0; i < doc.attrs.n; i++) {
+        buf_adds(line, i > 0 ? "," : "");
+        write_escaped(doc.attrs.v[i].key, a, line);
+        buf_addc(line, '=');
+        write_escaped(doc.attrs.v[i].val, a, line);
+    }
     buf_addc(line, ' ');
 }
 

@@ -88,7 +88,6 @@ static int prepare(struct launch *l, struct err *e)
         return -1;
     TRY(launch_files(l, e));
     TRY(launch_mounts(l, e));
-    TRY(launch_stdio(l, e));
     return launch_spec(l, e);
 }
 
@@ -102,6 +101,8 @@ static void delete_task(struct launch *l)
 
 static int run_task(struct launch *l, uint32_t *out_pid, struct err *e)
 {
+    if (launch_stdio(l, e) < 0)
+        return err_wrap(e, "failed to create task for container");
     struct ctd_task t = {.id = l->rec->id,
                          .rootfs = &l->rootfs,
                          .stdin_ = l->stdin_,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "base/units.h"
 #include "runtime/cli.h"
 #include "sys/fd.h"
 

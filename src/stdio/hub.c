@@ -41,7 +41,8 @@ struct hub {
     struct buf input_waiting;
     void (*on_end)(void *arg);
     void *arg;
-    struct source *end_timer; /* calls on_end from the loop itself, where it may free us */
+    struct source *compress_timer; /* rotated files wait */
+    struct source *end_timer;      /* calls on_end from the loop itself, where it may free us */
 };
 
 /* ---- output */
@@ -73,6 +74,30 @@ static void log_result(struct hub *h, int r, const struct err *e)
     h->log_failed = r < 0;
 }
 
+static void compress_soon(struct hub *h);
+
+/* A slice, then the loop looks at everything else. */
+static void on_compress(struct source *s, void *arg)
+{
+    struct hub *h = arg;
+    struct err e = {0};
+    (void)s;
+    h->compress_timer = NULL;
+    if (jsonlog_compress(h->log, &e) < 0)
+        log_warn("a container's rotated log is not compressed", "error", e.msg, NULL);
+    compress_soon(h);
+}
+
+static void compress_soon(struct hub *h)
+{
+    struct err e = {0};
+    if (h->log == NULL || h->compress_timer != NULL || !jsonlog_wants_compress(h->log))
+        return;
+    h->compress_timer = loop_add_timer(h->loop, 0, on_compress, h, &e);
+    if (h->compress_timer == NULL)
+        log_warn("a container's rotated log is not compressed", "error", e.msg, NULL);
+}
+
 static void deliver(struct hub *h, enum stdio_stream stream, const char *p, size_t n)
 {
     struct err e = {0};
@@ -80,6 +105,7 @@ static void deliver(struct hub *h, enum stdio_stream stream, const char *p, size
         log_result(h, jsonlog_write(h->log, stream, p, n, time_now_ns(), &e), &e);
     if (h->clients != NULL)
         clients_send(h->clients, stream, p, n);
+    compress_soon(h);
 }
 
 static void output_end(struct output *o)
@@ -225,9 +251,6 @@ int hub_new(struct loop *loop, const struct log_uri *u, bool terminal, struct hu
 {
     if (!log_uri_in_process(u))
         return err_set(e, ERR_UNIMPLEMENTED, "log driver \"%s\" is not supported", u->driver);
-    if (strmap_get(&u->opts, "compress") != NULL &&
-        strcmp(strmap_get(&u->opts, "compress"), "false") != 0)
-        return err_set(e, ERR_UNIMPLEMENTED, "log option compress is not supported");
     struct hub *h = mem_alloc(sizeof(*h));
     h->loop = loop;
     h->input = -1;
@@ -240,12 +263,18 @@ int hub_new(struct loop *loop, const struct log_uri *u, bool terminal, struct hu
         .full = on_full,
         .arg = h,
     };
+    const struct jsonlog_opts lo = {.path = u->path,
+                                    .max_size = u->max_size,
+                                    .max_file = u->max_file,
+                                    .compress = u->compress,
+                                    .attrs = u->attrs};
     bool logs = strcmp(u->driver, "none") != 0;
-    if ((logs && jsonlog_open(u->path, u->max_size, u->max_file, u->attrs, &h->log, e) < 0) ||
+    if ((logs && jsonlog_open(&lo, &h->log, e) < 0) ||
         (u->attach != NULL && clients_listen(loop, u->attach, &o, &h->clients, e) < 0)) {
         hub_free(h);
         return -1;
     }
+    compress_soon(h);
     *out = h;
     return 0;
 }
@@ -278,7 +307,8 @@ void hub_finish(struct hub *h)
     h->clients = NULL;
     hub_close_input(h);
     loop_del(h->end_timer);
-    h->end_timer = NULL;
+    loop_del(h->compress_timer);
+    h->end_timer = h->compress_timer = NULL;
 }
 
 void hub_free(struct hub *h)

@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "stdio/jsonlog_files.h"
+#include "stdio/jsonlog_gzip.h"
 #include "sys/fd.h"
 
 #define BATCH ((size_t)64 << 10) /* bytes of records that are written at once */
@@ -31,6 +33,8 @@ struct jsonlog {
     char *path, *attrs;
     int fd; /* -1 after a failed rotation: opened again by the next write */
     int64_t size, max_size, max_file;
+    struct log_gzip *gzip; /* NULL: rotated files stay as they are */
+    bool wants_gzip;
     struct pending pending[2];
     struct buf out; /* whole records, not yet written */
     int64_t second; /* the time text begins with this second */
@@ -73,24 +77,52 @@ static int open_file(struct jsonlog *l, struct err *e)
     return 0;
 }
 
-/* name.1 becomes name.2 and so on, the oldest goes. A reader that has a file open can read it to
- * its end. */
+static int remove_oldest(const struct jsonlog *l, bool gz, struct err *e)
+{
+    auto_free char *name = jsonlog_file_name(l->path, l->max_file - 1, gz);
+    if (unlink(name) < 0 && errno != ENOENT)
+        return err_sys(e, "remove log file %s", name);
+    return 0;
+}
+
+/* The file that has number i, in this form, gets the next one. */
+static int renumber(const struct jsonlog *l, int64_t i, bool gz, struct err *e)
+{
+    auto_free char *from = jsonlog_file_name(l->path, i, gz);
+    auto_free char *to = jsonlog_file_name(l->path, i + 1, gz);
+    if (rename(from, to) < 0 && errno != ENOENT)
+        return err_sys(e, "rotate log file %s", from);
+    return 0;
+}
+
+/* name.1 becomes name.2 and so on, the oldest goes. Never have two files the same number: readers
+ * find their place by it. One that has a file open can read it to its end. */
 static int rotate(struct jsonlog *l, struct err *e)
 {
-    auto_free char *from = NULL, *to = NULL;
     fd_close(l->fd);
     l->fd = -1;
-    if (l->max_file < 2 && unlink(l->path) < 0 && errno != ENOENT)
-        return err_sys(e, "remove log file %s", l->path);
-    for (int64_t i = l->max_file - 1; i > 0; i--) {
-        free(from);
-        free(to);
-        from = i == 1 ? mem_strdup(l->path) : mem_printf("%s.%lld", l->path, (long long)i - 1);
-        to = mem_printf("%s.%lld", l->path, (long long)i);
-        if (rename(from, to) < 0 && errno != ENOENT)
-            return err_sys(e, "rotate log file %s", from);
+    TRY(remove_oldest(l, false, e));
+    if (l->gzip != NULL)
+        TRY(remove_oldest(l, true, e));
+    for (int64_t i = l->max_file - 2; i >= 0; i--) {
+        TRY(renumber(l, i, false, e));
+        if (l->gzip != NULL && i > 0)
+            TRY(renumber(l, i, true, e));
     }
+    l->wants_gzip = l->gzip != NULL;
     return open_file(l, e);
+}
+
+bool jsonlog_wants_compress(const struct jsonlog *l)
+{
+    return l->wants_gzip;
+}
+
+int jsonlog_compress(struct jsonlog *l, struct err *e)
+{
+    int more = l->wants_gzip ? log_gzip_step(l->gzip, e) : 0;
+    l->wants_gzip = more > 0;
+    return more < 0 ? -1 : 0;
 }
 
 static int flush(struct jsonlog *l, struct err *e)
@@ -287,14 +319,15 @@ int jsonlog_end(struct jsonlog *l, enum stdio_stream stream, struct err *e)
     return flush(l, e) < 0 ? -1 : r;
 }
 
-int jsonlog_open(const char *path, int64_t max_size, int64_t max_file, const char *attrs,
-                 struct jsonlog **out, struct err *e)
+int jsonlog_open(const struct jsonlog_opts *o, struct jsonlog **out, struct err *e)
 {
     struct jsonlog *l = mem_alloc(sizeof(*l));
-    l->path = mem_strdup(path);
-    l->attrs = mem_strdup(attrs);
-    l->max_size = max_size;
-    l->max_file = max_file;
+    l->path = mem_strdup(o->path);
+    l->attrs = mem_strdup(o->attrs);
+    l->max_size = o->max_size;
+    l->max_file = o->max_file;
+    l->gzip = o->compress ? log_gzip_new(o->path, o->max_file) : NULL;
+    l->wants_gzip = o->compress; /* of an earlier run */
     l->fd = -1;
     l->out.max = BATCH + RECORD_MAX;
     l->pending[0].text.max = l->pending[1].text.max = JSONLOG_LINE_MAX;
@@ -311,6 +344,7 @@ void jsonlog_close(struct jsonlog *l)
     if (l == NULL)
         return;
     fd_close(l->fd);
+    log_gzip_free(l->gzip);
     buf_done(&l->out);
     buf_done(&l->pending[0].text);
     buf_done(&l->pending[1].text);

@@ -6,34 +6,82 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "stdio/jsonlog_gzip.h"
 #include "sys/fd.h"
 
 #define TRIES 1000 /* looks at files that are being renamed */
 #define GAP_MAX 2  /* a rotation that was killed leaves at most one number free */
 #define BLOCK ((int64_t)64 << 10)
 
-static char *name_of(const char *path, int64_t i)
+char *jsonlog_file_name(const char *path, int64_t number, bool gz)
 {
-    return i == 0 ? mem_strdup(path) : mem_printf("%s.%lld", path, (long long)i);
+    return number == 0 ? mem_strdup(path)
+                       : mem_printf("%s.%lld%s", path, (long long)number, gz ? ".gz" : "");
 }
 
-/* 1: the file numbered i is the one of st; 0: it is another or absent. */
-static bool is_at(const char *path, int64_t i, const struct stat *st)
+static bool is_same(const struct stat *a, const struct stat *b)
 {
-    auto_free char *name = name_of(path, i);
-    struct stat now;
-    return stat(name, &now) == 0 && now.st_dev == st->st_dev && now.st_ino == st->st_ino;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* The descriptor of file i, -1 with errno ENOENT when absent. */
-static int open_at(const char *path, int64_t i)
+void jsonlog_file_close(struct jsonlog_file *f)
 {
-    auto_free char *name = name_of(path, i);
+    fd_close(take_fd(&f->fd));
+    fd_close(take_fd(&f->gz));
+}
+
+/* The descriptor of file i in one of its forms, -1 with errno ENOENT when absent. */
+static int open_form(const char *path, int64_t i, bool gz)
+{
+    auto_free char *name = jsonlog_file_name(path, i, gz);
     return open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
+/* File i as it is, or compressed. False with errno ENOENT when absent; the plain one goes only when
+ * the other is there, so a third look decides. */
+static bool open_at(const char *path, int64_t i, struct jsonlog_file *out)
+{
+    *out = JSONLOG_FILE_NONE;
+    out->fd = open_form(path, i, false);
+    if (out->fd < 0 && errno == ENOENT && i > 0)
+        out->gz = open_form(path, i, true);
+    if (out->fd < 0 && out->gz < 0 && errno == ENOENT)
+        out->fd = open_form(path, i, false);
+    return out->fd >= 0 || out->gz >= 0;
+}
+
+/* How a file is known: st of the one that was opened. */
+struct identity {
+    struct stat st;
+    bool gz;
+};
+
+static int identify(const struct jsonlog_file *f, struct identity *out, struct err *e)
+{
+    out->gz = f->gz >= 0;
+    return fstat(out->gz ? f->gz : f->fd, &out->st) < 0 ? err_sys(e, "stat log file") : 0;
+}
+
+/* How the file numbered i stands to another: -1 absent, 0 not that one, 1 that one. A plain file
+ * that is open may have been compressed since; its inode is not given to others meanwhile. */
+static int is_at(const char *path, int64_t i, const struct identity *id)
+{
+    auto_free char *plain = jsonlog_file_name(path, i, false);
+    auto_free char *gz = jsonlog_file_name(path, i, true);
+    struct stat now;
+    bool has_plain = stat(plain, &now) == 0;
+    if (has_plain && !id->gz && is_same(&now, &id->st))
+        return 1;
+    if (i == 0 || stat(gz, &now) < 0)
+        return has_plain ? 0 : -1;
+    if (id->gz)
+        return is_same(&now, &id->st);
+    auto_fd int fd = open(gz, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd >= 0 && log_gzip_is_of(fd, &id->st);
+}
+
 struct numbered {
-    int fd;
+    struct jsonlog_file file;
     int64_t number;
 };
 typedef VEC(struct numbered) numbered_vec;
@@ -42,12 +90,13 @@ static int open_all(const char *path, numbered_vec *out, struct err *e)
 {
     int gap = 0;
     for (int64_t i = 0; gap < GAP_MAX; i++) {
-        int fd = open_at(path, i);
-        if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+        struct numbered n = {.number = i};
+        bool there = open_at(path, i, &n.file);
+        if (!there && errno != ENOENT && errno != ENOTDIR)
             return err_sys(e, "open log file %s", path);
-        gap = fd < 0 ? gap + 1 : 0;
-        if (fd >= 0)
-            vec_push(out, ((struct numbered){fd, i}));
+        gap = there ? 0 : gap + 1;
+        if (there)
+            vec_push(out, n);
     }
     return 0;
 }
@@ -55,15 +104,16 @@ static int open_all(const char *path, numbered_vec *out, struct err *e)
 static void close_all(numbered_vec *v)
 {
     vec_each(f, v)
-        fd_close(f->fd);
+        jsonlog_file_close(&f->file);
     v->n = 0;
 }
 
 static bool all_in_place(const char *path, numbered_vec *v)
 {
-    struct stat st;
+    struct err ignored = {0};
+    struct identity id;
     vec_each(f, v)
-        if (fstat(f->fd, &st) < 0 || !is_at(path, f->number, &st))
+        if (identify(&f->file, &id, &ignored) < 0 || is_at(path, f->number, &id) != 1)
             return false;
     return true;
 }
@@ -83,68 +133,84 @@ int jsonlog_files_open(const char *path, struct jsonlog_files *out, struct err *
     if (r < 0)
         close_all(&v);
     for (size_t i = v.n; i > 0; i--)
-        vec_push(&out->fds, v.v[i - 1].fd);
+        vec_push(&out->v, v.v[i - 1].file);
     vec_done(&v);
     return r;
 }
 
 void jsonlog_files_close(struct jsonlog_files *f)
 {
-    vec_each(fd, &f->fds)
-        fd_close(*fd);
-    vec_done(&f->fds);
+    vec_each(file, &f->v)
+        jsonlog_file_close(file);
+    vec_done(&f->v);
 }
 
-/* The number that the file of st has now, or -1 when it is gone; out_oldest is the highest there
- * is. */
-static int64_t find_number(const char *path, const struct stat *st, int64_t *out_oldest)
+int jsonlog_file_fd(const char *path, struct jsonlog_file *f, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    auto_free char *dir =
+        slash == NULL ? mem_strdup(".") : mem_strndup(path, MAX((size_t)(slash - path), (size_t)1));
+    if (f->fd >= 0)
+        return f->fd;
+    auto_fd int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_sys(e, "room for an uncompressed log in %s", dir);
+    TRY(log_gzip_inflate(f->gz, fd, e));
+    f->fd = take_fd(&fd);
+    return f->fd;
+}
+
+/* The number that the file has now, or -1 when it is gone; out_oldest is the highest there is. */
+static int64_t find_number(const char *path, const struct identity *id, int64_t *out_oldest)
 {
     int gap = 0;
     *out_oldest = -1;
     for (int64_t i = 0; gap < GAP_MAX; i++) {
-        auto_free char *name = name_of(path, i);
-        struct stat now;
-        gap = stat(name, &now) < 0 ? gap + 1 : 0;
-        if (gap > 0)
+        int there = is_at(path, i, id);
+        gap = there < 0 ? gap + 1 : 0;
+        if (there < 0)
             continue;
         *out_oldest = i;
-        if (now.st_dev == st->st_dev && now.st_ino == st->st_ino)
+        if (there == 1)
             return i;
     }
     return -1;
 }
 
 /* As jsonlog_files_next, or -2: the files were renamed meanwhile, look again. */
-static int next_once(const char *path, const struct stat *st, int *out_fd, struct err *e)
+static int next_once(const char *path, const struct identity *id, struct jsonlog_file *out,
+                     struct err *e)
 {
-    int64_t oldest, number = find_number(path, st, &oldest), next;
-    struct stat got;
+    int64_t oldest, number = find_number(path, id, &oldest), next;
+    struct jsonlog_file got;
+    struct identity got_id;
     if (number == 0 || (number < 0 && oldest < 0))
         return 0;
     next = number > 0 ? number - 1 : oldest;
-    int fd = open_at(path, next);
-    while (fd < 0 && errno == ENOENT && next > 0) /* a rotation under way, or one that was killed */
-        fd = open_at(path, --next);
-    if (fd < 0 && errno != ENOENT)
+    bool there = open_at(path, next, &got);
+    while (!there && errno == ENOENT && next > 0) /* a rotation under way, or one that was killed */
+        there = open_at(path, --next, &got);
+    if (!there && errno != ENOENT)
         return err_sys(e, "open log file %s", path);
-    auto_fd int owned = fd;
-    if (number > 0 && !is_at(path, number, st))
-        return -2;
-    if (fd < 0)
-        return 0;
-    if (fstat(fd, &got) < 0 || !is_at(path, next, &got))
-        return -2;
-    *out_fd = take_fd(&owned);
-    return 1;
+    int r = there;
+    if (number > 0 && is_at(path, number, id) != 1)
+        r = -2;
+    else if (there && (identify(&got, &got_id, e) < 0 || is_at(path, next, &got_id) != 1))
+        r = -2;
+    if (r == 1)
+        *out = got;
+    else
+        jsonlog_file_close(&got);
+    return r;
 }
 
-int jsonlog_files_next(const char *path, int fd, int *out_fd, struct err *e)
+int jsonlog_files_next(const char *path, const struct jsonlog_file *f, struct jsonlog_file *out,
+                       struct err *e)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return err_sys(e, "stat log file %s", path);
+    struct identity id;
+    TRY(identify(f, &id, e));
     for (int i = 0; i < TRIES; i++) {
-        int r = next_once(path, &st, out_fd, e);
+        int r = next_once(path, &id, out, e);
         if (r != -2)
             return r;
     }
@@ -182,15 +248,17 @@ static int tail_of_file(int fd, int64_t *left, bool *found, int64_t *out_off, st
     return 0;
 }
 
-int jsonlog_files_tail(const struct jsonlog_files *f, int64_t n, size_t *out_index,
+int jsonlog_files_tail(const char *path, struct jsonlog_files *f, int64_t n, size_t *out_index,
                        int64_t *out_off, struct err *e)
 {
     bool found = false;
     *out_index = 0;
     *out_off = 0;
-    for (size_t i = f->fds.n; i > 0 && !found; i--) {
+    for (size_t i = f->v.n; i > 0 && !found; i--) {
+        int fd = jsonlog_file_fd(path, &f->v.v[i - 1], e);
+        TRY(fd);
         *out_index = i - 1;
-        TRY(tail_of_file(f->fds.v[i - 1], &n, &found, out_off, e));
+        TRY(tail_of_file(fd, &n, &found, out_off, e));
     }
     return 0;
 }

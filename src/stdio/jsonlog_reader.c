@@ -56,7 +56,8 @@ int jsonlog_reader_open(const struct jsonlog_reader_opts *o, struct jsonlog_read
     r->in.max = JSONLOG_RECORD_MAX + READ_SIZE;
     /* the watch comes first: what is written from now on is either read or noticed */
     if ((o->follow && watch(r, e) < 0) || jsonlog_files_open(r->path, &r->files, e) < 0 ||
-        (o->tail >= 0 && jsonlog_files_tail(&r->files, o->tail, &r->index, &r->off, e) < 0)) {
+        (o->tail >= 0 &&
+         jsonlog_files_tail(r->path, &r->files, o->tail, &r->index, &r->off, e) < 0)) {
         jsonlog_reader_close(r);
         return -1;
     }
@@ -76,12 +77,13 @@ void jsonlog_reader_close(struct jsonlog_reader *r)
     free(r);
 }
 
-/* Begin another file: the next one of the set, or fd in place of the last one. */
-static void begin_file(struct jsonlog_reader *r, int fd)
+/* Begin another file: the next one of the set, or *next in place of the last one. */
+static void begin_file(struct jsonlog_reader *r, const struct jsonlog_file *next)
 {
-    fd_close(r->files.fds.v[r->index]);
-    r->files.fds.v[r->index] = fd;
-    if (fd < 0)
+    jsonlog_file_close(&r->files.v.v[r->index]);
+    if (next != NULL)
+        r->files.v.v[r->index] = *next;
+    else
         r->index++;
     r->off = 0;
     r->at = 0;
@@ -92,8 +94,9 @@ static void begin_file(struct jsonlog_reader *r, int fd)
 /* 1: a line; 0: the file has no further one at the moment. */
 static int next_line(struct jsonlog_reader *r, struct str *out, struct err *e)
 {
-    int fd = r->files.fds.v[r->index];
+    int fd = jsonlog_file_fd(r->path, &r->files.v.v[r->index], e);
     size_t looked = 0;
+    TRY(fd);
     for (;;) {
         const char *start = r->in.n > r->at ? r->in.p + r->at : NULL;
         const char *nl =
@@ -134,7 +137,7 @@ static int next_line(struct jsonlog_reader *r, struct str *out, struct err *e)
 static bool was_truncated(struct jsonlog_reader *r)
 {
     struct stat st;
-    if (fstat(r->files.fds.v[r->index], &st) < 0 || st.st_size >= r->off)
+    if (fstat(r->files.v.v[r->index].fd, &st) < 0 || st.st_size >= r->off)
         return false;
     r->off = 0;
     r->skipping = false;
@@ -171,30 +174,31 @@ static int wait_change(struct jsonlog_reader *r, struct err *e)
 /* The file has no further line: 1 go on reading (there or in another file), 0 the end. */
 static int advance(struct jsonlog_reader *r, bool *again, struct err *e)
 {
-    int fd = -1, got;
-    if (r->index + 1 < r->files.fds.n) {
-        begin_file(r, -1);
+    struct jsonlog_file next = JSONLOG_FILE_NONE;
+    int got;
+    if (r->index + 1 < r->files.v.n) {
+        begin_file(r, NULL);
         return 1;
     }
     if (!r->o.follow)
         return 0;
-    if (r->files.fds.n == 0) {
+    if (r->files.v.n == 0) {
         TRY(jsonlog_files_open(r->path, &r->files, e));
-        if (r->files.fds.n > 0)
+        if (r->files.v.n > 0)
             return 1;
     } else if (was_truncated(r)) {
         return 1;
     } else {
-        got = jsonlog_files_next(r->path, r->files.fds.v[r->index], &fd, e);
+        got = jsonlog_files_next(r->path, &r->files.v.v[r->index], &next, e);
         TRY(got);
         if (got == 1 &&
             !*again) { /* all was written before the renaming: now it can be read to its end */
-            fd_close(fd);
+            jsonlog_file_close(&next);
             *again = true;
             return 1;
         }
         if (got == 1) {
-            begin_file(r, fd);
+            begin_file(r, &next);
             *again = false;
             return 1;
         }
@@ -208,7 +212,7 @@ int jsonlog_next(struct jsonlog_reader *r, struct jsonlog_record *out, struct er
     bool again = false;
     while (!r->over) {
         struct str line;
-        int got = r->files.fds.n == 0 ? 0 : next_line(r, &line, e);
+        int got = r->files.v.n == 0 ? 0 : next_line(r, &line, e);
         TRY(got);
         if (got == 0) {
             got = advance(r, &again, e);

@@ -27,6 +27,7 @@ static const struct param params[] = {
     {"path", AT(path), PARAM_PATH, 0, PATH_MAX_BYTES},
     {"max-size", AT(max_size), PARAM_NUMBER, -1, INT64_MAX},
     {"max-file", AT(max_file), PARAM_NUMBER, 1, 1000},
+    {"compress", AT(compress), PARAM_FLAG, 0, 1},
     {"attrs", AT(attrs), PARAM_ATTRS, 0, (int64_t)LOG_ATTRS_MAX},
     {"attach", AT(attach), PARAM_PATH, 0, LOG_ATTACH_MAX},
     {"stdin", AT(open_stdin), PARAM_FLAG, 0, 1},

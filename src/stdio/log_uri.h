@@ -24,6 +24,7 @@ struct log_uri {
     const char *path;    /* json-file: absolute path of the current log file */
     int64_t max_size;    /* bytes after which the file is rotated; -1: never */
     int64_t max_file;    /* files that are kept, the current one counted; at least 1 */
+    bool compress;       /* files that were rotated away become name.N.gz */
     const char *attrs;   /* JSON object of strings for each record; NULL: none */
     const char *attach;  /* unix socket on which stdio/attach.h is served; NULL: none */
     bool open_stdin;     /* standard input comes from attached clients */

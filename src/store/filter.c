@@ -4,13 +4,10 @@
  */
 #include "store/filter.h"
 
-#include <regex.h>
-
 #include "base/buf.h"
+#include "base/goregex.h"
 #include "base/mem.h"
 #include "base/str.h"
-
-enum { MAX_REPEATS = 2, MAX_REPEAT = 100 }; /* {n,m} in one expression, and their n and m */
 
 enum op { OP_PRESENT, OP_EQ, OP_NE, OP_MATCH };
 
@@ -140,68 +137,10 @@ static int scan_value(struct scan *s, struct condition *c, struct err *e)
     return s->p == start ? bad(s, e, "expected value or quoted") : 0;
 }
 
-/* Go's syntax in POSIX' words. NULL when it has no words for it. */
-static char *translate_regex(const char *go)
-{
-    static const struct {
-        char c;
-        const char *outside, *inside;
-    } classes[] = {{'d', "[0-9]", "0-9"},
-                   {'D', "[^0-9]", NULL},
-                   {'w', "[0-9A-Za-z_]", "0-9A-Za-z_"},
-                   {'W', "[^0-9A-Za-z_]", NULL},
-                   {'s', "[[:space:]]", "[:space:]"},
-                   {'S', "[^[:space:]]", NULL},
-                   {'b', "\\b", NULL},
-                   {'z', "$", NULL},
-                   {'A', "^", NULL}};
-    struct buf b = BUF_MAX(32768);
-    bool in_set = false, fine = true;
-    int repeats = 0;
-    for (const char *p = go; *p != 0 && fine; p++) {
-        if (*p == '\\' && p[1] != 0) {
-            p++;
-            size_t i = 0;
-            while (i < ARRAY_LEN(classes) && classes[i].c != *p)
-                i++;
-            if (i < ARRAY_LEN(classes)) {
-                const char *to = in_set ? classes[i].inside : classes[i].outside;
-                fine = to != NULL;
-                buf_adds(&b, fine ? to : "");
-            } else if (is_field_char(*p)) {
-                fine = false; /* \pN, \Q, back-references */
-            } else if (in_set) {
-                buf_addc(&b, *p);
-            } else {
-                buf_printf(&b, "\\%c", *p);
-            }
-        } else if (!in_set && strncmp(p, "(?:", 3) == 0) {
-            buf_addc(&b, '(');
-            p += 2;
-        } else if (!in_set && strncmp(p, "(?", 2) == 0) {
-            fine = false;
-        } else if (!in_set && strchr("*+?}", *p) != NULL && p[1] == '?') {
-            buf_addc(&b, *p++); /* matching does not care about greed */
-        } else if (!in_set && *p == '{' &&
-                   (++repeats > MAX_REPEATS || strtoul(p + 1, NULL, 10) > MAX_REPEAT)) {
-            fine = false; /* regcomp writes repetitions out: they multiply */
-        } else if (!in_set && *p == ',' && repeats > 0 && strtoul(p + 1, NULL, 10) > MAX_REPEAT) {
-            fine = false;
-        } else {
-            in_set = *p == '[' ? true : *p == ']' ? false : in_set;
-            buf_addc(&b, *p);
-        }
-    }
-    if (fine && !b.over)
-        return buf_take(&b);
-    buf_done(&b);
-    return NULL;
-}
-
 static int compile(const struct scan *s, struct condition *c, struct err *e)
 {
-    auto_free char *posix = translate_regex(c->value);
-    if (posix == NULL || regcomp(&c->re, posix, REG_EXTENDED | REG_NOSUB) != 0)
+    struct err ignored = {0};
+    if (go_regex_compile(c->value, &c->re, &ignored) < 0)
         return bad(s, e, "invalid regular expression");
     c->has_re = true;
     return 0;

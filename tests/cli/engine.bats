@@ -136,6 +136,36 @@ is_state() { # NAME STATUS CODE
     docker rm -f one
 }
 
+@test "log options: attributes of each record, compressed rotation, and what a start says of wrong ones" {
+    docker run --name at --label a=1 --label xa=2 --label b=3 -e E=4 -e Z1=5 --log-opt tag='{{.Name}}/{{.ImageName}}' \
+        --log-opt labels=a,nope --log-opt labels-regex=^x --log-opt env=E --log-opt env-regex=^Z busybox echo hi
+    run -0 jq -cS .attrs "$(docker inspect -f '{{.LogPath}}' at)"
+    expect_output '{"E":"4","Z1":"5","a":"1","tag":"at/busybox","xa":"2"}'
+    run -0 docker logs --details at
+    expect_output 'E=4,Z1=5,a=1,tag=at%2Fbusybox,xa=2 hi'
+    docker run -d --name rot --log-opt max-size=10k --log-opt max-file=4 --log-opt compress=true busybox \
+        sh -c 'i=0; while [ $((i += 1)) -le 2000 ]; do echo "line $i"; done; sleep 1000'
+    local log
+    log=$(docker inspect -f '{{.LogPath}}' rot)
+    wait_until sh -c "tail -n 1 $log | grep -q 'line 2000' && [ -e $log.3.gz ] && [ ! -e $log.1 ] && [ ! -e $log.2 ]"
+    [ "$(zcat "$log.1.gz" | wc -c)" -ge 10000 ] && [ "$(zcat "$log.1.gz" | wc -c)" -lt 10200 ]
+    docker logs rot >"$T/lines"
+    [ "$(wc -l <"$T/lines")" -gt 300 ]
+    tail -n 1 "$T/lines" | grep -qx 'line 2000'
+    awk -v first="$(head -n 1 "$T/lines" | cut -d' ' -f2)" '$2 != first + NR - 1 {exit 1}' "$T/lines"
+    run -0 docker logs --tail 250 rot
+    [ "${lines[0]}" = 'line 1751' ]
+    docker rm -f rot at
+    run ! docker run --name bad --log-opt tag='{{.Nope}}' busybox true
+    expect_match 'failed to create task for container: failed to initialize logging driver: template: '
+    is_state bad created 128
+    run ! docker run --log-opt compress=true busybox true
+    expect_match 'compress cannot be true when max-file is less than 2 or max-size is not set'
+    run ! docker run --log-opt mode=sometimes busybox true
+    expect_match 'logger: logging mode not supported: sometimes'
+    docker rm $(docker ps -aq)
+}
+
 @test "exec -i of a program that ends at once keeps its status and output" {
     docker run -d --name busy --network none busybox sleep 1000
     local i

@@ -6,11 +6,13 @@
 #include "base/arena.h"
 #include "base/base64.h"
 #include "base/buf.h"
+#include "base/goregex.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "base/units.h"
 #include "base/vec.h"
 
 static void errors_wrap_and_keep_the_cause(void **state)
@@ -264,6 +266,74 @@ static void log_lines_are_quoted(void **state)
     (void)fclose(f);
 }
 
+static void sizes_and_flags_are_dockers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned base;
+        int64_t bytes; /* -1: not a size */
+    } sizes[] = {
+        {"0", 1024, 0},
+        {"10k", 1000, 10000},
+        {"10k", 1024, 10240},
+        {"1.5MiB", 1024, 1572864},
+        {"64mb", 1024, 64 << 20},
+        {"7 B", 1000, 7},
+        {"2GB", 1000, 2000000000},
+        {"", 1024, -1},
+        {"-1", 1024, -1},
+        {"abc", 1000, -1},
+        {"1x", 1024, -1},
+        {"1mm", 1024, -1},
+        {"9e99", 1024, -1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        int64_t n = -1;
+        bool decimal = sizes[i].base == 1000;
+        assert_int_equal((decimal ? bytes_parse_decimal : bytes_parse)(sizes[i].text, &n),
+                         sizes[i].bytes >= 0);
+        assert_int_equal(n, sizes[i].bytes);
+    }
+    bool b = false;
+    assert_true(bool_parse("T", &b) && b);
+    assert_true(bool_parse("False", &b) && !b);
+    assert_false(bool_parse("maybe", &b) || bool_parse("", &b) || bool_parse("tRUE", &b));
+}
+
+static void gos_expressions_match(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *text;
+        bool matches;
+    } good[] = {
+        {"^com\\.example\\.", "com.example.a", true},
+        {"^com\\.example\\.", "xcom.example.a", false},
+        {"\\d+$", "a12", true},
+        {"(?:a|b)+?c", "abac", true},
+        {"[\\w.]{2}-", "a.-", true},
+        {"^$", "a", false},
+    };
+    static const struct {
+        const char *pattern, *error;
+    } bad[] = {
+        {"(", "error parsing regexp: missing closing ): `(`"},
+        {"[", "error parsing regexp: missing closing ]: `[`"},
+        {"(?i)a", "error parsing regexp: invalid or unsupported syntax: `(?i)a`"},
+        {"(a{100}){100}{9}", "unsupported"},
+    };
+    regex_t re;
+    struct err e = {0};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_ok(go_regex_compile(good[i].pattern, &re, &e));
+        assert_int_equal(regexec(&re, good[i].text, 0, NULL, 0) == 0, good[i].matches);
+        regfree(&re);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_err(go_regex_compile(bad[i].pattern, &re, &e), ERR_INVALID, bad[i].error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +347,8 @@ int main(void)
         cmocka_unit_test(times_are_go_times),
         cmocka_unit_test(durations_are_go_durations),
         cmocka_unit_test(log_lines_are_quoted),
+        cmocka_unit_test(sizes_and_flags_are_dockers),
+        cmocka_unit_test(gos_expressions_match),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include "engine/config.h"
 #include "engine/core.h"
 #include "engine/filters.h"
+#include "engine/log_options.h"
 #include "engine/names.h"
 #include "engine/pump.h"
 #include "engine/rootfs.h"
@@ -252,6 +253,18 @@ static const struct {
      "no log driver named 'nope' is registered"},
     {"{\"HostConfig\":{\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"x\":\"1\"}}}}",
      "unknown log opt 'x' for json-file log driver"},
+    {"{\"HostConfig\":{\"LogConfig\":{\"Config\":{\"mode\":\"foo\"}}}}",
+     "logger: logging mode not supported: foo"},
+    {"{\"HostConfig\":{\"LogConfig\":{\"Config\":{\"max-buffer-size\":\"1k\"}}}}",
+     "logger: max-buffer-size option is only supported with 'mode=non-blocking'"},
+    {"{\"HostConfig\":{\"LogConfig\":{\"Config\":{\"mode\":\"non-blocking\","
+     "\"max-buffer-size\":\"abc\"}}}}",
+     "error parsing option max-buffer-size: invalid size: 'abc'"},
+    {"{\"HostConfig\":{\"LogConfig\":{\"Config\":{\"mode\":\"non-blocking\","
+     "\"max-buffer-size\":\"4m\"}}}}",
+     NULL},
+    {"{\"HostConfig\":{\"LogConfig\":{\"Config\":{\"cache-disabled\":\"foo\"}}}}",
+     "invalid value for option cache-disabled: foo"},
     {"{\"HostConfig\":{\"NetworkMode\":\"container:\"}}",
      "invalid container format container:<name|id>"},
     {"{\"Hostname\":\"h\",\"HostConfig\":{\"UTSMode\":\"host\"}}",
@@ -263,6 +276,67 @@ static const struct {
     {"{\"StopSignal\":\"SIGNOPE\"}", "invalid signal: SIGNOPE"},
     {"{\"Env\":[\"=x\"]}", "invalid environment variable: =x"},
 };
+
+/* ---- log options, with what dockerd 28 answers ---- */
+
+static void test_log_options(void **unused)
+{
+    static const struct {
+        const char *config, *attrs, *error; /* attrs, unless it fails */
+    } cases[] = {
+        {"{}", NULL, NULL},
+        {"{\"labels\":\"nope\",\"tag\":\"\"}", NULL, NULL},
+        {"{\"tag\":\"plain\",\"labels\":\"a,b\",\"labels-regex\":\"^x\",\"env\":\"E,Q\","
+         "\"env-regex\":\"^Z\"}",
+         "{\"E\":\"5\",\"Z1\":\"\",\"a\":\"1\",\"tag\":\"plain\",\"xa\":\"2\",\"xb\":\"3\"}", NULL},
+        {"{\"tag\":\"{{.ID}}|{{.FullID}}|{{.Name}}|{{.ImageID}}|{{.ImageName}}|{{.Command}}|"
+         "{{.DaemonName}}\"}",
+         "{\"tag\":\"0123456789ab|0123456789abcdef|web|sha256:d3ca4|busybox|sh -c echo "
+         "\\u003eb|docker\"}",
+         NULL},
+        {"{\"tag\":\"{{.ContainerName}}|{{.ContainerArgs}}|{{index .ContainerLabels \\\"a\\\"}}\"}",
+         "{\"tag\":\"/web|[-c echo \\u003eb]|1\"}", NULL},
+        {"{\"tag\":\"{{.Nope}}\"}", NULL, "failed to initialize logging driver: template: "},
+        {"{\"tag\":\"{{\"}", NULL, "unclosed action"},
+        {"{\"labels-regex\":\"(\"}", NULL, "error parsing regexp: missing closing ): `(`"},
+        {"{\"env-regex\":\"[\"}", NULL, "error parsing regexp: missing closing ]: `[`"},
+        {"{\"max-size\":\"abc\"}", NULL, "invalid size: 'abc'"},
+        {"{\"max-size\":\"-1\"}", NULL, "invalid size: '-1'"},
+        {"{\"max-size\":\"0\"}", NULL, "max-size must be a positive number"},
+        {"{\"max-file\":\"0\"}", NULL, "max-file cannot be less than 1"},
+        {"{\"max-file\":\"x\"}", NULL, "strconv.Atoi: parsing \"x\": invalid syntax"},
+        {"{\"compress\":\"true\",\"max-size\":\"1m\"}", NULL,
+         "compress cannot be true when max-file is less than 2 or max-size is not set"},
+        {"{\"compress\":\"maybe\",\"max-size\":\"1m\",\"max-file\":\"3\"}", NULL,
+         "strconv.ParseBool: parsing \"maybe\": invalid syntax"},
+    };
+    static const char record[] =
+        "{\"Id\":\"0123456789abcdef\",\"Name\":\"web\",\"ImageID\":\"sha256:d3ca4a1a3eb0\","
+        "\"Args\":[\"sh\",\"-c\",\"echo >b\"],\"LogPath\":\"/l\","
+        "\"Config\":{\"Image\":\"busybox\",\"Env\":[\"E=5\",\"Z1=\",\"A=1\"],"
+        "\"Labels\":{\"a\":\"1\",\"xa\":\"2\",\"xb\":\"3\",\"c\":\"4\"}},"
+        "\"HostConfig\":{\"LogConfig\":{\"Type\":\"json-file\",\"Config\":%s}}}";
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_arena struct arena *a = arena_new();
+        const char *text = arena_printf(a, record, cases[i].config);
+        struct log_uri u = LOG_URI_DEFAULT;
+        struct container_record rec;
+
+        assert_ok(json_parse(&container_record_json, &rec, text, strlen(text), a, &e));
+        if (cases[i].error != NULL) {
+            assert_err(log_options_read(&rec, a, &u, &e), ERR_INVALID, cases[i].error);
+            continue;
+        }
+        assert_ok(log_options_read(&rec, a, &u, &e));
+        assert_string_equal(u.path, "/l");
+        if (cases[i].attrs == NULL)
+            assert_null(u.attrs);
+        else
+            assert_string_equal(u.attrs, cases[i].attrs);
+    }
+}
 
 static void test_checks(void **unused)
 {
@@ -545,10 +619,11 @@ int main(void)
         cmocka_unit_test(test_names),       cmocka_unit_test(test_signals),
         cmocka_unit_test(test_users),       cmocka_unit_test(test_filters),
         cmocka_unit_test(test_detach_keys), cmocka_unit_test(test_merge),
-        cmocka_unit_test(test_checks),      cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_mounts),      cmocka_unit_test(test_caps),
-        cmocka_unit_test(test_durations),   cmocka_unit_test(test_state),
-        cmocka_unit_test(test_rootfs),      cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_log_options), cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_mounts),
+        cmocka_unit_test(test_caps),        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_state),       cmocka_unit_test(test_rootfs),
+        cmocka_unit_test(test_stats),
     };
 
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

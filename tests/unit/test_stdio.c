@@ -57,7 +57,7 @@ static void uris_read_and_written(void **state)
         const char *text, *again; /* again: NULL, the same */
     } good[] = {
         {"binary:///x/hull-logger?driver=json-file&path=/a/"
-         "b&max-size=10&max-file=3&attrs=%7B%22a%22:%22b%20c%22%7D"
+         "b&max-size=10&max-file=3&compress=1&attrs=%7B%22a%22:%22b%20c%22%7D"
          "&attach=/run/a.sock&stdin=1&mode=non-blocking",
          NULL},
         {"binary:///x/hull-logger?driver=none", NULL},
@@ -137,7 +137,9 @@ static struct jsonlog *open_log(int64_t max_size, int64_t max_file, const char *
 {
     struct err e = {0};
     struct jsonlog *l = NULL;
-    assert_ok(jsonlog_open(log_path, max_size, max_file, attrs, &l, &e));
+    const struct jsonlog_opts o = {
+        .path = log_path, .max_size = max_size, .max_file = max_file, .attrs = attrs};
+    assert_ok(jsonlog_open(&o, &l, &e));
     return l;
 }
 
@@ -338,6 +340,7 @@ static void bad_lines_are_skipped(void **state)
 #define FOLLOWED 60000
 
 struct follow {
+    bool compress;
     int ended_fd;
     struct err e;
     int failed;
@@ -347,6 +350,8 @@ struct follow {
 static void *write_numbers(void *arg)
 {
     struct follow *f = arg;
+    const struct jsonlog_opts o = {
+        .path = log_path, .max_size = 20000, .max_file = 1000, .compress = f->compress};
     struct jsonlog *l = NULL;
     for (int i = 0; i < FOLLOWED; i++) {
         char line[32];
@@ -357,9 +362,11 @@ static void *write_numbers(void *arg)
             if (fd >= 0)
                 f->failed |= write(fd, "{\"log\":\"torn", 12) != 12;
             fd_close(fd);
-            f->failed |= jsonlog_open(log_path, 20000, 1000, NULL, &l, &f->e) < 0;
+            f->failed |= jsonlog_open(&o, &l, &f->e) < 0;
         }
         f->failed |= jsonlog_write(l, STDIO_OUT, line, (size_t)n, time_now_ns(), &f->e) < 0;
+        if (i % 40 == 0) /* now slower and now faster than the files are filled */
+            f->failed |= jsonlog_compress(l, &f->e) < 0;
     }
     jsonlog_close(l);
     uint64_t one = 1;
@@ -367,11 +374,10 @@ static void *write_numbers(void *arg)
     return NULL;
 }
 
-static void following_loses_nothing(void **state)
+static void follow_writer(bool compress)
 {
-    (void)state;
     struct err e = {0};
-    struct follow f = {.ended_fd = eventfd(0, EFD_CLOEXEC)};
+    struct follow f = {.compress = compress, .ended_fd = eventfd(0, EFD_CLOEXEC)};
     struct jsonlog_reader_opts o = {
         .path = log_path, .tail = -1, .follow = true, .ended_fd = f.ended_fd, .cancel_fd = -1};
     struct jsonlog_reader *r = NULL;
@@ -385,13 +391,108 @@ static void following_loses_nothing(void **state)
         if (number_of(&rec) != n++)
             break;
     pthread_join(thread, NULL);
-    if (got < 0)
-        fail_msg("%s", e.msg);
-    assert_int_equal(f.failed, 0);
+    if (got < 0 || f.failed != 0)
+        fail_msg("%s%s", e.msg, f.e.msg);
     assert_int_equal(got, 0);
     assert_int_equal(n, FOLLOWED);
     jsonlog_reader_close(r);
     close(f.ended_fd);
+}
+
+static void following_loses_nothing(void **state)
+{
+    (void)state;
+    follow_writer(false);
+}
+
+static void following_loses_nothing_that_is_compressed(void **state)
+{
+    (void)state;
+    follow_writer(true);
+}
+
+static void compress_all(struct jsonlog *l)
+{
+    struct err e = {0};
+    while (jsonlog_wants_compress(l))
+        assert_ok(jsonlog_compress(l, &e));
+}
+
+static bool has_file(const char *suffix)
+{
+    auto_free char *path = mem_printf("%s%s", log_path, suffix);
+    return access(path, F_OK) == 0;
+}
+
+/* as many records as a log of 5 files of at most 2,000 bytes holds, and no other file */
+static void compressed_files_are_read_back(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    const struct jsonlog_opts o = {
+        .path = log_path, .max_size = 2000, .max_file = 5, .compress = true};
+    struct jsonlog_reader_opts ro = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
+    struct jsonlog *l = NULL;
+    struct jsonlog_reader *r = NULL;
+    struct jsonlog_record rec;
+    char line[32];
+    assert_ok(jsonlog_open(&o, &l, &e));
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(line, sizeof(line), "line %d\n", i);
+        put(l, STDIO_OUT, line);
+        if (i < 800) /* the last files are not compressed when the next rotation comes */
+            compress_all(l);
+    }
+    assert_true(has_file(".1") && has_file(".4") && !has_file(".5") && !has_file(".4.gz"));
+    compress_all(l);
+    assert_true(has_file(".1.gz") && has_file(".4.gz") && !has_file(".1") && !has_file(".4") &&
+                !has_file(".5.gz") && !has_file(".gz.tmp"));
+    static const int64_t tails[] = {-1, 3, 60};
+    for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+        int64_t n = 0, first = -1;
+        ro.tail = tails[i];
+        assert_ok(jsonlog_reader_open(&ro, &r, &e));
+        for (; jsonlog_next(r, &rec, &e) > 0; n++) {
+            first = n == 0 ? number_of(&rec) : first;
+            assert_int_equal(number_of(&rec), first + n);
+        }
+        assert_int_equal(first + n, 1000);
+        assert_true(tails[i] < 0 ? n > 100 : n == tails[i]);
+        jsonlog_reader_close(r);
+    }
+    jsonlog_close(l);
+}
+
+/* of a file that is damaged, what can be read is; what was half compressed is begun anew */
+static void damaged_compressed_files_are_skipped(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    const struct jsonlog_opts o = {
+        .path = log_path, .max_size = 100, .max_file = 3, .compress = true};
+    struct jsonlog_reader_opts ro = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
+    struct jsonlog *l = NULL;
+    struct jsonlog_reader *r = NULL;
+    struct jsonlog_record rec;
+    assert_ok(jsonlog_open(&o, &l, &e));
+    put(l, STDIO_OUT, "line 0 is long enough for the whole file, which has no more than this\n");
+    put(l, STDIO_OUT, "line 1\n");
+    assert_ok(jsonlog_compress(l, &e)); /* begun, not ended */
+    jsonlog_close(l);
+    assert_true(has_file(".1") && !has_file(".1.gz") && !has_file(".gz.tmp"));
+    assert_ok(jsonlog_open(&o, &l, &e));
+    compress_all(l);
+    assert_true(has_file(".1.gz"));
+    auto_free char *gz = mem_printf("%s.1.gz", log_path);
+    int fd = open(gz, O_RDWR | O_CLOEXEC);
+    assert_int_equal(ftruncate(fd, 40), 0);
+    close(fd);
+    assert_ok(jsonlog_reader_open(&ro, &r, &e));
+    assert_int_equal(jsonlog_next(r, &rec, &e), 1);
+    assert_true(str_eq(rec.line, "line 1\n"));
+    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
+    jsonlog_reader_close(r);
+    jsonlog_close(l);
 }
 
 static void following_can_be_cancelled(void **state)
@@ -700,6 +801,9 @@ int main(void)
         cmocka_unit_test_setup(tails_cross_files, clean),
         cmocka_unit_test_setup(bad_lines_are_skipped, clean),
         cmocka_unit_test_setup(following_loses_nothing, clean),
+        cmocka_unit_test_setup(following_loses_nothing_that_is_compressed, clean),
+        cmocka_unit_test_setup(compressed_files_are_read_back, clean),
+        cmocka_unit_test_setup(damaged_compressed_files_are_skipped, clean),
         cmocka_unit_test_setup(following_can_be_cancelled, clean),
         cmocka_unit_test_setup(clients_see_all_streams, clean),
         cmocka_unit_test_setup(only_who_asked_may_type, clean),
