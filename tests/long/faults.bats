@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# Every system call of hull-runc fails once: whatever it was doing, nothing stays of it. The short form is in runtime.bats.
+
+load ../lib/common
+load ../lib/originals
+load ../lib/bundle
+load ../lib/faults
+
+setup() {
+    need_root
+    need hull-runc
+    need_tool jq strace
+    test_begin
+    export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # cannot be done below strace
+    bundle_new b
+    config '.root.readonly = false'
+}
+teardown() {
+    bundle_end
+    test_end
+    bundle_cgroups_end
+}
+
+no_leaks() {
+    [ ! -e "$T/hangs" ] || fail "$1 hangs: $(cat "$T/hangs")"
+    [ -z "$(leaked_mounts)" ] || fail "$1: $(leaked_mounts)"
+    [ -z "$(leaked_processes)" ] || fail "$1: $(leaked_processes)"
+}
+
+@test "run: each failing call leaves no state, cgroup, mount or process" {
+    local call n
+    args true
+    rt run warm # the cache of filters is made once
+    while read -r call n <&5; do
+        with_fault "$call" "$n" "$T/bin/hull-runc" --root "$T/s" run c1 || true
+        nothing_of c1 "$call" "$n"
+    done 5< <(fault_points "$T/bin/hull-runc" --root "$T/s" run c1)
+    no_leaks run
+}
+
+@test "create and delete: each failing call leaves what a second delete takes away" {
+    local call n both
+    args sleep 1000
+    both="'$T/bin/hull-runc' --root '$T/s' create c1 && '$T/bin/hull-runc' --root '$T/s' delete --force c1"
+    while read -r call n <&5; do
+        with_fault "$call" "$n" sh -c "$both" || true
+        rt delete --force c1 >/dev/null 2>&1 || true
+        [ -z "$(left_of c1)" ] || fail "$call $n left: $(left_of c1)"$'\n'"$(cat "$T/out")"
+    done 5< <(fault_points sh -c "$both")
+    no_leaks "create and delete"
+}
+
+@test "start: each failing call leaves a container that a delete takes away" {
+    local call n
+    args sleep 1000
+    rt create c1 >/dev/null 2>&1 </dev/null 3>&- 4>&-
+    fault_points "$T/bin/hull-runc" --root "$T/s" start c1 >"$T/all"
+    rt delete --force c1
+    while read -r call n <&5; do
+        rt create c1 >/dev/null 2>&1 </dev/null 3>&- 4>&-
+        if with_fault "$call" "$n" "$T/bin/hull-runc" --root "$T/s" start c1; then
+            is_status c1 running || fail "$call $n: started, but $(status c1)"
+        fi
+        rt delete --force c1
+        [ -z "$(left_of c1)" ] || fail "$call $n left: $(left_of c1)"
+    done 5<"$T/all"
+    no_leaks start
+}
+
+@test "exec: each failing call leaves the container alone, and no second process" {
+    local call n
+    args sleep 1000
+    rt run -d c1 >/dev/null 2>&1 </dev/null 3>&- 4>&-
+    while read -r call n <&5; do
+        with_fault "$call" "$n" "$T/bin/hull-runc" --root "$T/s" exec c1 true || true
+        is_status c1 running || fail "exec with $call $n: $(status c1)"
+        wait_until one_process || fail "exec with $call $n left: $(rt ps c1)"
+    done 5< <(fault_points "$T/bin/hull-runc" --root "$T/s" exec c1 true)
+    rt delete --force c1
+    no_leaks exec
+}
+one_process() { [ "$(rt ps -f json c1 | jq length)" = 1 ]; }
