@@ -167,17 +167,31 @@ static int destroy(struct container *c, const char *root, const char *id, struct
                  : 0;
 }
 
+/* A state directory without a state: what a create leaves that was killed. Its process has ended
+ * with it; its cgroup, when it was made, is where config.json says. */
+static void remove_half_made(struct container *c, const char *root, const char *id)
+{
+    struct oci_spec spec;
+    struct cgroup_host host;
+    struct err ignored = {0};
+    if (container_spec(c, &spec, &ignored) == 0 && cgroup_host_read(c->a, &host, &ignored) == 0) {
+        const char *path = spec.linux_->cgroups_path;
+        cgroup_plan(&host, path != NULL ? path : "", id, c->a, &c->cgroup);
+        (void)cgroup_remove(&c->cgroup, &ignored);
+    }
+    (void)record_remove(root, id, &ignored);
+}
+
 int hullrun_delete(const char *root, const char *id, bool force, struct err *e)
 {
     auto_container struct container c = CONTAINER_NONE;
     if (container_load(&c, root, id, e) < 0) {
-        if (c.dir_fd >=
-            0) { /* half made, or damaged: nothing can be killed, but the name is freed */
-            struct err ignored = {0};
-            (void)record_remove(root, id, &ignored);
-        }
-        if (!force || (e->kind != ERR_NOT_FOUND && c.dir_fd < 0))
-            return -1;
+        bool half =
+            c.dir_fd >= 0 && (e->kind == ERR_NOT_FOUND || (e->kind == ERR_INVALID && force));
+        if (half)
+            remove_half_made(&c, root, id);
+        if (!force || (!half && e->kind != ERR_NOT_FOUND))
+            return -1; /* what only cannot be read now is there to be deleted later */
         err_clear(e);
         return 0;
     }

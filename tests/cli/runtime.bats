@@ -80,6 +80,22 @@ teardown() {
     [[ $output == *"container does not exist"* ]]
 }
 
+@test "delete of what a killed create left; of a state that cannot be read nothing is lost" {
+    args sleep 1000
+    rt create c1 >/dev/null 2>&1 </dev/null 3>&- 4>&-
+    local pid
+    pid=$(rt state c1 | jq .pid)
+    mv "$T/s/c1/state.json" "$T/state.json"
+    mkdir "$T/s/c1/state.json" # reading it is an error of the system
+    run -1 rt delete --force c1
+    [ -e "$T/s/c1/config.json" ]
+    rmdir "$T/s/c1/state.json"
+    kill -KILL "$pid"
+    wait_until eval '! kill -0 $pid 2>/dev/null || grep -q Z /proc/$pid/stat'
+    rt delete --force c1
+    nothing_left c1
+}
+
 @test "errors in the words that callers match" {
     args nope
     run -1 rt run c1

@@ -21,7 +21,7 @@ with_fault() {
     shift 2
     HULL_TEST_ID=$T timeout -s KILL 20 strace -f -o "$T/trace" -e "inject=$call:error=EIO:when=$n" -e "trace=$call" "$@" \
         >"$T/out" 2>&1 </dev/null 3>&- 4>&- || status=$?
-    [ $status != 137 ] || { printf '%s %s\n' "$call" "$n"; tail -n 5 "$T/trace"; } >>"$T/hangs"
+    [ $status != 137 ] || printf '%s %s: %s\n' "$call" "$n" "$(tail -n 1 "$T/trace")" >>"$T/hangs"
     return $status
 }
 
