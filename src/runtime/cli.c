@@ -208,11 +208,9 @@ static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
     c->root = cli_absolute(c, root != NULL && *root != '\0' ? root : HULLRUN_DEFAULT_ROOT);
     if (strcmp(c->root, "/") == 0)
         return err_set(e, ERR_INVALID, "the root directory / cannot hold container state");
-    if (c->systemd_cgroup)
+    if (c->systemd_cgroup && access("/run/systemd/system", F_OK) < 0)
         return err_set(e, ERR_UNIMPLEMENTED,
-                       access("/run/systemd/system", F_OK) < 0
-                           ? "systemd not running on this host, cannot use systemd cgroups manager"
-                           : "the systemd cgroups manager is not supported by hull-runc");
+                       "systemd not running on this host, cannot use systemd cgroups manager");
     return 0;
 }
 

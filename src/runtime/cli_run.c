@@ -101,6 +101,7 @@ static int make(struct cli *c, struct cli_values *v, struct making *m, struct er
         .bundle = bundle != NULL ? bundle : ".",
         .config = config,
         .pid_file = cli_absolute(c, path_flag(v, "pid-file")),
+        .systemd_cgroup = c->systemd_cgroup,
         .no_pivot = cli_bool(v, "no-pivot"),
         .no_new_keyring = cli_bool(v, "no-new-keyring"),
         .run = m->run,

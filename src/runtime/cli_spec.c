@@ -230,7 +230,7 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
     PUT_LIST(&text, "namespaces", spaces);
     buf_addc(&text, ',');
     put_list(&text, "capabilities", caps, n_caps);
-    buf_adds(&text, ",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,"
+    buf_adds(&text, ",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":true,\"systemdUser\":true,"
                     "\"rdma\":true},");
     put_seccomp(&text);
     put_memory_policy(&text);

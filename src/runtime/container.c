@@ -24,6 +24,13 @@ int container_load(struct container *c, const char *root, const char *id, struct
     return 0;
 }
 
+struct unit container_unit(const struct container *c)
+{
+    const char *name = c->record.unit;
+    return (struct unit){.name = name != NULL && *name != '\0' ? name : NULL,
+                         .user = c->record.unit_user};
+}
+
 int container_spec(struct container *c, struct oci_spec *out, struct err *e)
 {
     CLEANUP(buf_done) struct buf text = BUF_MAX(SPEC_BYTES_MAX);

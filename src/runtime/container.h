@@ -3,6 +3,7 @@
 #define HULL_RUNTIME_CONTAINER_H
 
 #include "runtime/record.h"
+#include "runtime/unit.h"
 
 struct container {
     struct arena *a;
@@ -22,6 +23,9 @@ void container_done(struct container *c);
 
 /** NOT_FOUND "container does not exist". dir_fd is open when only the record could not be read. */
 int container_load(struct container *c, const char *root, const char *id, struct err *e);
+
+/** Its unit of systemd; the name is NULL when it has none. */
+struct unit container_unit(const struct container *c);
 
 /** Its config.json, in the container's arena. */
 int container_spec(struct container *c, struct oci_spec *out, struct err *e);

@@ -152,9 +152,14 @@ static int destroy(struct container *c, const char *root, const char *id, struct
 {
     struct oci_spec spec;
     struct err ignored = {0};
+    const struct unit unit = container_unit(c);
     bool hooks = c->record.poststop && container_spec(c, &spec, &ignored) == 0;
     if (!c->record.own_pid_ns)
         TRY(cgroup_kill(&c->cgroup, SIGKILL, e));
+    if (unit.name != NULL) {
+        (void)cgroup_kill(&c->cgroup, SIGKILL, &ignored); /* else systemd asks them politely */
+        TRY(unit_stop(&unit, e));
+    }
     if (cgroup_remove(&c->cgroup, e) < 0) {
         /* processes left over (a fork that raced with the end of init): kill them, once */
         (void)cgroup_kill(&c->cgroup, SIGKILL, &ignored);

@@ -26,6 +26,7 @@
 #include "runtime/notify.h"
 #include "runtime/oplog.h"
 #include "runtime/spec.h"
+#include "runtime/unit.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
 #include "sys/mounts.h"
@@ -42,6 +43,8 @@ struct create {
     struct cgroup cgroup;
     struct limits limits;
     struct device_policy devices;
+    struct unit unit;
+    struct unit_properties properties;
     struct seccomp_program *filter;
     int dir_fd, fifo, console[2], join_fd[NS_KINDS];
     struct launch launch;
@@ -93,6 +96,8 @@ static void undo(struct create *c)
         undo_mounts(c);
     if (c->made_cgroup) {
         (void)cgroup_kill(&c->cgroup, SIGKILL, &ignored);
+        if (c->unit.name != NULL)
+            (void)unit_stop(&c->unit, &ignored);
         (void)cgroup_remove(&c->cgroup, &ignored);
     }
     if (c->made_dir)
@@ -134,11 +139,42 @@ static void fill_record(struct create *c)
     c->record.no_new_keyring = c->o->no_new_keyring;
     c->record.poststart = s->hooks->poststart.n > 0;
     c->record.poststop = s->hooks->poststop.n > 0;
+    c->record.unit = c->unit.name;
+    c->record.unit_user = c->unit.user;
     c->record.cgroup_mode = c->cgroup.mode;
     vec_each(d, &c->cgroup.dirs) {
         struct record_dir *to = vec_add_in(c->a, &c->record.cgroup);
         *to = (struct record_dir){d->controllers, d->path, d->mount};
     }
+}
+
+/* systemd rounds some limits: its values are the ones to write. */
+static int plan_unit(struct create *c, struct oci_resources *r, struct err *e)
+{
+    TRY(unit_plan(c->spec.linux_->cgroups_path != NULL ? c->spec.linux_->cgroups_path : "",
+                  c->o->id, c->a, &c->unit, e));
+    cgroup_plan(&c->host, c->unit.path, c->o->id, c->a, &c->cgroup);
+    unit_devices(&c->devices, c->a, &c->properties);
+    TRY(unit_resources(r, c->host.mode, c->a, &c->properties, e));
+    return unit_annotations(&c->spec.annotations, c->a, &c->properties, e);
+}
+
+static int plan_cgroup(struct create *c, struct err *e)
+{
+    const struct oci_linux *l = c->spec.linux_;
+    struct oci_resources *r = NULL;
+    if (l->resources != NULL) {
+        r = ARENA_NEW(c->a, struct oci_resources);
+        json_copy(&oci_resources_json, r, l->resources, c->a);
+    }
+    TRY(cgroup_host_read(c->a, &c->host, e));
+    TRY(devices_policy(&c->spec, c->a, &c->devices, e));
+    if (c->o->systemd_cgroup)
+        TRY(plan_unit(c, r, e));
+    else
+        cgroup_plan(&c->host, l->cgroups_path != NULL ? l->cgroups_path : "", c->o->id, c->a,
+                    &c->cgroup);
+    return limits_plan(r, c->host.mode, c->a, &c->limits, e);
 }
 
 static int plan(struct create *c, struct err *e)
@@ -159,11 +195,7 @@ static int plan(struct create *c, struct err *e)
     l = c->spec.linux_;
     if (seccomp_wanted(l->seccomp))
         TRY(seccomp_check(l->seccomp, e));
-    TRY(cgroup_host_read(c->a, &c->host, e));
-    cgroup_plan(&c->host, l->cgroups_path != NULL ? l->cgroups_path : "", c->o->id, c->a,
-                &c->cgroup);
-    TRY(limits_plan(l->resources, c->host.mode, c->a, &c->limits, e));
-    TRY(devices_policy(&c->spec, c->a, &c->devices, e));
+    TRY(plan_cgroup(c, e));
     uint64_t bounding = ~(uint64_t)0;
     struct caps ignored;
     if (c->o->log.line != NULL && caps_bounding(&bounding) == 0)
@@ -221,6 +253,8 @@ static int make_notify(struct create *c, struct err *e)
 static int make_cgroup(struct create *c, struct err *e)
 {
     TRY(check_cgroup(c, e));
+    if (c->unit.name != NULL) /* systemd wants to see the process first: join_unit */
+        return 0;
     c->made_cgroup = true;
     TRY(cgroup_create(&c->cgroup, e));
     return cgroup_door_open(&c->cgroup, &c->launch.door, e);
@@ -325,6 +359,16 @@ static int build_filter(struct create *c, struct err *e)
     return 0;
 }
 
+static int join_unit(struct create *c, struct err *e)
+{
+    if (c->unit.name == NULL)
+        return 0;
+    c->made_cgroup = true;
+    TRY(unit_start(&c->unit, c->o->id, c->child.pid, c->host.mode, &c->properties, c->a, e));
+    TRY(cgroup_create(&c->cgroup, e)); /* controllers, and hierarchies that systemd leaves out */
+    return cgroup_join(&c->cgroup, c->child.pid, e);
+}
+
 static int bless_process(struct create *c, struct err *e)
 {
     char state;
@@ -334,6 +378,7 @@ static int bless_process(struct create *c, struct err *e)
     c->record.pid = c->child.pid;
     if (!record_proc_stat(c->child.pid, &state, &c->record.start_time))
         return err_set(e, ERR_INTERNAL, "the container's process has died");
+    TRY(join_unit(c, e));
     TRY(sync_send(c->child.sync, SYNC_GO, NULL, e));
     TRY(limits_apply(&c->limits, &c->cgroup, e));
     return c->filter != NULL ? build_filter(c, e) : 0;

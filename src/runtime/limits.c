@@ -399,7 +399,7 @@ static size_t together(const struct limits *l, size_t at)
 }
 
 /* Best effort, as the usage may change at any time. */
-static int check_usage(const struct limits *l, const struct cgroup *cg, struct err *e)
+int limits_check(const struct limits *l, const struct cgroup *cg, struct err *e)
 {
     const char *dir = cgroup_path(cg, "");
     if ((l->check_memory <= 0 && l->check_swap <= 0) || !cgroup_has(dir, "memory.current"))
@@ -416,7 +416,7 @@ static int check_usage(const struct limits *l, const struct cgroup *cg, struct e
 
 int limits_apply(const struct limits *l, const struct cgroup *cg, struct err *e)
 {
-    TRY(check_usage(l, cg, e));
+    TRY(limits_check(l, cg, e));
     for (size_t i = 0, n; i < l->writes.n; i += n) {
         const struct limit *w = &l->writes.v[i];
         const char *dir = cgroup_path(cg, w->controller);

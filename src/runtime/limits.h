@@ -31,7 +31,10 @@ struct limits {
 int limits_plan(const struct oci_resources *r, enum cgroup_mode mode, struct arena *a,
                 struct limits *out, struct err *e);
 
-/** Carry it out. */
+/** Refuse, as checkBeforeUpdate asks, what is below the present usage. */
+int limits_check(const struct limits *l, const struct cgroup *cg, struct err *e);
+
+/** Carry it out, limits_check included. */
 int limits_apply(const struct limits *l, const struct cgroup *cg, struct err *e);
 
 /** cpu.shares (2 ... 262144) as cpu.weight (1 ... 10000). */

@@ -34,6 +34,8 @@ JSON_TYPE(record_dir, RECORD_DIR)
     F(T, bool, no_new_keyring, "noNewKeyring", 0)         \
     F(T, bool, poststart, "poststart", 0)                 \
     F(T, bool, poststop, "poststop", 0)                   \
+    F(T, str, unit, "unit", JSON_OMITEMPTY)               \
+    F(T, bool, unit_user, "unitUser", JSON_OMITEMPTY)     \
     F(T, obj, resources, "resources", JSON_OMITEMPTY, oci_resources)
 JSON_TYPE(record, RECORD)
 

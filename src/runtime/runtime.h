@@ -64,6 +64,7 @@ struct hullrun_create_opts {
     const char *config; /* another path of config.json, or NULL */
     const char *pid_file; /* absolute; written (tmp, rename) before returning; or NULL */
     struct hullrun_io io;
+    bool systemd_cgroup; /* a unit of systemd; linux.cgroupsPath is "slice:prefix:name" */
     bool no_pivot;       /* MS_MOVE and chroot instead of pivot_root */
     bool no_new_keyring; /* stay in the caller's session keyring */
     bool run;            /* do not wait for hullrun_start: the program runs when this returns */

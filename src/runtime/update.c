@@ -19,8 +19,17 @@ static int current_resources(struct container *c, const struct oci_resources **o
 
 static int apply(const struct container *c, const struct oci_resources *r, struct err *e)
 {
+    const struct unit unit = container_unit(c);
+    struct unit_properties properties = {0};
+    struct oci_resources rounded;
     struct limits limits;
-    TRY(limits_plan(r, c->cgroup.mode, c->a, &limits, e));
+    json_copy(&oci_resources_json, &rounded, r, c->a);
+    if (unit.name != NULL)
+        TRY(unit_resources(&rounded, c->cgroup.mode, c->a, &properties, e));
+    TRY(limits_plan(&rounded, c->cgroup.mode, c->a, &limits, e));
+    TRY(limits_check(&limits, &c->cgroup, e));
+    if (properties.all.n > 0)
+        TRY(unit_set(&unit, &properties, e));
     return limits_apply(&limits, &c->cgroup, e);
 }
 

@@ -386,3 +386,15 @@ void cgroup_door_close(struct cgroup_door *d)
     fd_close(d->born);
     *d = (struct cgroup_door)CGROUP_DOOR_NONE;
 }
+
+int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *e)
+{
+    char text[24];
+    (void)snprintf(text, sizeof(text), "%d", (int)pid);
+    vec_each(d, &cg->dirs) {
+        int r = cg->mode == CGROUP_V2 ? 0 : cgroup_write(d->path, "cgroup.procs", text);
+        if (r < 0)
+            return err_neg(e, r, "write %s/cgroup.procs", d->path);
+    }
+    return 0;
+}

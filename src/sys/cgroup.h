@@ -89,6 +89,9 @@ int cgroup_door_enter(const struct cgroup_door *d, struct err *e);
 /** NULL-safe on CGROUP_DOOR_NONE. */
 void cgroup_door_close(struct cgroup_door *d);
 
+/** Move a process in, where systemd has not done so: into each directory of v1. */
+int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *e);
+
 /** Write one file of a directory. 0 or -errno. */
 int cgroup_write(const char *dir, const char *file, const char *text);
 
