@@ -181,6 +181,16 @@ const char *cli_absolute(struct cli *c, const char *path)
     return arena_printf(c->a, "%s/%s", cwd, path);
 }
 
+static int read_rootless(struct cli *c, const char *word, struct err *e)
+{
+    struct cli_values v = {.flags = &(struct cli_flag){"rootless", NULL, CLI_BOOL}, .n = 1};
+    if (word == NULL || *word == '\0' || strcmp(word, "auto") == 0)
+        return 0;
+    TRY(set_bool(&v, 0, word, e));
+    c->rootless = v.on[0] ? HULLRUN_ROOTLESS_YES : HULLRUN_ROOTLESS_NO;
+    return 0;
+}
+
 static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
 {
     c->debug = cli_bool(v, "debug");
@@ -202,6 +212,7 @@ static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
     c->manager = getenv("NOTIFY_SOCKET");
     if (c->manager != NULL && *c->manager == '\0')
         c->manager = NULL;
+    TRY(read_rootless(c, cli_text(v, "rootless"), e));
     c->root_given = root != NULL && *root != '\0';
     if (root == NULL && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL)
         root = arena_printf(c->a, "%s/hull-runc", getenv("XDG_RUNTIME_DIR"));

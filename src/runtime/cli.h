@@ -30,6 +30,7 @@ struct cli {
     const char *root, *log, *log_format;
     const char *manager; /* the service manager's socket (NOTIFY_SOCKET), or NULL */
     bool debug, systemd_cgroup, root_given;
+    enum hullrun_rootless rootless;
     int log_fd;
     struct arena *a;
 };

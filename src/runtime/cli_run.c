@@ -92,6 +92,13 @@ static void making_done(struct making *m)
     fd_close(m->notify);
 }
 
+/* The sticky bit keeps those who tidy up XDG_RUNTIME_DIR away. */
+static int make_private_root(struct cli *c, struct err *e)
+{
+    TRY(path_mkdirs(c->root, 0700, e));
+    return chmod(c->root, 01700) < 0 ? err_sys(e, "chmod %s", c->root) : 0;
+}
+
 static int make(struct cli *c, struct cli_values *v, struct making *m, struct err *e)
 {
     const char *bundle = path_flag(v, "bundle"), *config = cli_text(v, "config");
@@ -104,11 +111,14 @@ static int make(struct cli *c, struct cli_values *v, struct making *m, struct er
         .systemd_cgroup = c->systemd_cgroup,
         .no_pivot = cli_bool(v, "no-pivot"),
         .no_new_keyring = cli_bool(v, "no-new-keyring"),
+        .rootless = c->rootless,
         .run = m->run,
         .notify = c->manager != NULL ? &m->notify : NULL,
         .log = log_of(c),
     };
     bool terminal = false;
+    if (geteuid() != 0 && !c->root_given)
+        TRY(make_private_root(c, e));
     if (access(o.bundle, F_OK) < 0 && errno == ENOENT)
         return err_set(e, ERR_NOT_FOUND, "chdir %s: no such file or directory", o.bundle);
     /* reading the config twice is only worth it when a terminal may be in play */

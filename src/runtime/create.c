@@ -25,6 +25,8 @@
 #include "runtime/limits.h"
 #include "runtime/notify.h"
 #include "runtime/oplog.h"
+#include "runtime/process.h"
+#include "runtime/rootless.h"
 #include "runtime/spec.h"
 #include "runtime/unit.h"
 #include "sys/caps.h"
@@ -250,7 +252,7 @@ static int make_notify(struct create *c, struct err *e)
     return *c->o->notify < 0 ? -1 : 0;
 }
 
-static int make_cgroup(struct create *c, struct err *e)
+static int make_own_cgroup(struct create *c, struct err *e)
 {
     TRY(check_cgroup(c, e));
     if (c->unit.name != NULL) /* systemd wants to see the process first: join_unit */
@@ -258,6 +260,22 @@ static int make_cgroup(struct create *c, struct err *e)
     c->made_cgroup = true;
     TRY(cgroup_create(&c->cgroup, e));
     return cgroup_door_open(&c->cgroup, &c->launch.door, e);
+}
+
+/* An ordinary user who wants no limits and names no cgroup stays in ours. */
+static int make_cgroup(struct create *c, struct err *e)
+{
+    const char *wanted = c->spec.linux_->cgroups_path;
+    if (make_own_cgroup(c, e) == 0)
+        return 0;
+    if ((wanted != NULL && *wanted != '\0') || c->limits.writes.n > 0 ||
+        !rootless_forgives(c->o->rootless, e))
+        return -1;
+    err_clear(e);
+    c->made_cgroup = false;
+    c->cgroup.dirs.n = 0;
+    c->record.cgroup.n = 0;
+    return 0;
 }
 
 static int prepare_seccomp(struct create *c, struct err *e)
@@ -274,6 +292,19 @@ static int prepare_seccomp(struct create *c, struct err *e)
     return 0;
 }
 
+/* Mappings beside the path of a user namespace must be those that it has. */
+static int check_joined_maps(struct create *c, int userns, struct err *e)
+{
+    struct id_maps maps = ID_MAPS(c->spec.linux_);
+    if (maps.uid.n == 0 && maps.gid.n == 0)
+        return 0;
+    int same = idmap_is(userns, &maps, e);
+    return same == 0 ? err_set(e, ERR_INVALID,
+                               "user namespaces enabled, but both namespace path and non-matching "
+                               "mapping specified -- you may only provide one")
+                     : same;
+}
+
 static int prepare_joins(struct create *c, struct err *e)
 {
     size_t n = 0;
@@ -286,7 +317,10 @@ static int prepare_joins(struct create *c, struct err *e)
                        ? err_set(e, ERR_NOT_FOUND,
                                  "namespace path: lstat %s: no such file or directory", ns->path)
                        : err_sys(e, "open namespace %s", ns->path);
-        c->launch.joins[n] = (struct launch_join){c->join_fd[n], ns_find(ns->type)->flag};
+        unsigned flag = ns_find(ns->type)->flag;
+        if (flag == CLONE_NEWUSER)
+            TRY(check_joined_maps(c, c->join_fd[n], e));
+        c->launch.joins[n] = (struct launch_join){c->join_fd[n], flag};
         n++;
     }
     c->launch.n_joins = n;
@@ -340,18 +374,6 @@ static int start_process(struct create *c, struct err *e)
     return 0;
 }
 
-static int set_oom_score(struct create *c, struct err *e)
-{
-    const int64_t *adj = c->spec.process->oom_score_adj;
-    char path[64], text[24];
-    if (adj == NULL)
-        return 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)c->child.pid);
-    (void)snprintf(text, sizeof(text), "%lld", (long long)*adj);
-    int rc = file_put(AT_FDCWD, path, text);
-    return rc < 0 ? err_neg(e, rc, "failed to set oom_score_adj to %s", text) : 0;
-}
-
 static int build_filter(struct create *c, struct err *e)
 {
     TRY(seccomp_build_cached(c->o->root, c->spec.linux_->seccomp, c->filter, e));
@@ -372,7 +394,7 @@ static int join_unit(struct create *c, struct err *e)
 static int bless_process(struct create *c, struct err *e)
 {
     char state;
-    TRY(set_oom_score(c, e));
+    TRY(process_oom_score(c->child.pid, c->spec.process, e));
     if ((c->launch.new_flags & CLONE_NEWUSER) != 0)
         TRY(idmap_write(c->child.pid, &ID_MAPS(c->spec.linux_), e));
     c->record.pid = c->child.pid;
@@ -438,10 +460,21 @@ static int clone_for(struct create *c, const struct sync_msg *m, struct err *e)
     return rc < 0 ? err_neg(e, rc, "talk to the container's process") : 0;
 }
 
+/* In a user namespace no device is to be had but those that are bound from the host. */
+static int restrict_devices(struct create *c, struct err *e)
+{
+    if (c->cgroup.dirs.n == 0 || devices_apply(&c->devices, &c->cgroup, e) == 0)
+        return 0;
+    if (spec_ns(&c->spec, "user") == NULL || !rootless_forgives(c->o->rootless, e))
+        return -1;
+    err_clear(e);
+    return 0;
+}
+
 static int on_mounted(struct create *c, struct err *e)
 {
     const struct oci_hooks *h = c->spec.hooks;
-    TRY(devices_apply(&c->devices, &c->cgroup, e));
+    TRY(restrict_devices(c, e));
     c->hooks_ran = h->prestart.n + h->create_runtime.n > 0;
     TRY(hooks_run("prestart", HOOK_LIST(&h->prestart), &c->record, "creating", c->child.pid,
                   c->record.bundle, e));

@@ -167,6 +167,7 @@ static int run(struct exec *x, int sync, struct err *e)
     struct process p = {.spec = &x->process,
                         .filter = x->filter,
                         .preserve_fds = x->o->io.preserve_fds,
+                        .rootless = x->launch.rootless,
                         .proc_fd = proc_fd,
                         .sync = sync,
                         .a = x->a};
@@ -213,14 +214,7 @@ static int launch_in_cgroup(struct exec *x, struct err *e)
 
 static int bless(struct exec *x, struct err *e)
 {
-    char path[64], text[24];
-    if (x->process.oom_score_adj != NULL) {
-        (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)x->child.pid);
-        (void)snprintf(text, sizeof(text), "%lld", (long long)*x->process.oom_score_adj);
-        int rc = file_put(AT_FDCWD, path, text);
-        if (rc < 0)
-            return err_neg(e, rc, "failed to set oom_score_adj to %s", text);
-    }
+    TRY(process_oom_score(x->child.pid, &x->process, e));
     TRY(sync_send(x->child.sync, SYNC_GO, NULL, e));
     return x->filter != NULL
                ? seccomp_build_cached(x->o->root, x->spec.linux_->seccomp, x->filter, e)
@@ -264,6 +258,7 @@ static int start(struct exec *x, struct hullrun_result *out, struct err *e)
         return err_sys(e, "socketpair");
     x->launch.child = exec_main;
     x->launch.arg = x;
+    x->launch.rootless = geteuid() != 0;
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the container can see us once we are inside */
     oplog(&x->o->log, HULLRUN_DEBUG, "nsexec container setup: %zu namespaces to join",
           x->launch.n_joins);

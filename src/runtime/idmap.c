@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "sys/fd.h"
 #include "sys/ns.h"
 #include "sys/path.h"
@@ -84,6 +85,88 @@ int idmap_write(pid_t pid, const struct id_maps *m, struct err *e)
     return write_map(pid, "gid_map", &m->gid, e);
 }
 
+/* ---- processes that do nothing but be in a user namespace ----------------------------------- */
+
+static _Noreturn void hold(void)
+{
+    for (;;)
+        (void)pause();
+}
+
+static pid_t start_holder(uint64_t flags)
+{
+    pid_t pid = ns_clone(flags, -1, NULL);
+    if (pid == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    return pid;
+}
+
+static void end_holder(pid_t holder)
+{
+    (void)kill(holder, SIGKILL);
+    while (waitpid(holder, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+/* ---- of a namespace that is there ----------------------------------------------------------- */
+
+static bool has_extent(const struct id_map *m, const uint64_t line[3])
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (m->v[i].container_id == line[0] && m->v[i].host_id == line[1] &&
+            m->v[i].size == line[2])
+            return true;
+    return false;
+}
+
+/* uid_map and gid_map list extents, sorted or not: 1 when they are those of m. */
+static int map_is(pid_t pid, const char *file, const struct id_map *m, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
+    char path[64];
+    size_t n = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    TRY(file_read(AT_FDCWD, path, &text, e));
+    for (struct str rest = str_of(buf_cstr(&text)); rest.n > 0; n++) {
+        struct str line = str_cut(&rest, '\n');
+        uint64_t words[3] = {0};
+        for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+            struct str word = {0};
+            while (line.n > 0 && word.n == 0)
+                word = str_cut(&line, ' ');
+            if (!str_to_u64(word, 0, UINT64_MAX, &words[i]))
+                return err_set(e, ERR_INTERNAL, "unreadable %s", path);
+        }
+        if (!has_extent(m, words))
+            return 0;
+    }
+    return n == m->n;
+}
+
+int idmap_is(int userns_fd, const struct id_maps *m, struct err *e)
+{
+    /* only a process that is in it shows them */
+    auto_fd int ready_read = -1, ready_write = -1;
+    char byte = 0;
+    int rc = fd_pipe(&ready_read, &ready_write, 0);
+    pid_t holder = rc < 0 ? rc : start_holder(0);
+    if (holder == 0) {
+        if (setns(userns_fd, CLONE_NEWUSER) < 0 || fd_write_all(ready_write, &byte, 1) < 0)
+            _exit(1);
+        hold();
+    }
+    if (holder < 0)
+        return err_neg(e, holder, "clone");
+    fd_close(take_fd(&ready_write));
+    int same = fd_read_all(ready_read, &byte, 1) < 0
+                   ? err_set(e, ERR_INVALID, "the user namespace to join cannot be entered")
+                   : map_is(holder, "uid_map", &m->uid, e);
+    if (same > 0)
+        same = map_is(holder, "gid_map", &m->gid, e);
+    end_holder(holder);
+    return same;
+}
+
 /* ---- of mounts ---------------------------------------------------------------------------- */
 
 static bool same_map(const struct id_map *a, const struct id_map *b)
@@ -93,17 +176,6 @@ static bool same_map(const struct id_map *a, const struct id_map *b)
         same = a->v[i].container_id == b->v[i].container_id && a->v[i].host_id == b->v[i].host_id &&
                a->v[i].size == b->v[i].size;
     return same;
-}
-
-/* A process that does nothing but be in a user namespace. */
-static pid_t start_holder(void)
-{
-    pid_t pid = ns_clone(CLONE_NEWUSER, -1, NULL);
-    if (pid != 0)
-        return pid;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    for (;;)
-        (void)pause();
 }
 
 static int open_userns(pid_t pid, const struct id_maps *m, struct err *e)
@@ -120,13 +192,13 @@ int idmap_userns(struct idmap_cache *c, const struct id_maps *m, struct err *e)
     vec_each(ns, &c->known)
         if (same_map(&ns->maps.uid, &m->uid) && same_map(&ns->maps.gid, &m->gid))
             return ns->fd;
-    pid_t holder = start_holder();
+    pid_t holder = start_holder(CLONE_NEWUSER);
+    if (holder == 0)
+        hold();
     if (holder < 0)
         return err_neg(e, holder, "clone");
     int fd = open_userns(holder, m, e);
-    (void)kill(holder, SIGKILL); /* the descriptor keeps the namespace */
-    while (waitpid(holder, NULL, 0) < 0 && errno == EINTR)
-        continue;
+    end_holder(holder); /* the descriptor keeps the namespace */
     if (fd >= 0)
         vec_push(&c->known, ((struct idmap_ns){*m, fd}));
     return fd;

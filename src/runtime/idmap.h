@@ -28,6 +28,9 @@ struct id_maps {
  */
 int idmap_write(pid_t pid, const struct id_maps *m, struct err *e);
 
+/** Whether an open user namespace has exactly these mappings: 1 or 0. */
+int idmap_is(int userns_fd, const struct id_maps *m, struct err *e);
+
 /* The user namespaces of mounts, one for each mapping. */
 struct idmap_cache {
     VEC(struct idmap_ns {

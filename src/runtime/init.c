@@ -233,7 +233,7 @@ static int run(struct init *i, int sync, struct err *e)
     struct process p = {.spec = s->process,
                         .filter = i->filter,
                         .preserve_fds = i->o->io.preserve_fds,
-                        .drop_groups = spec_ns(s, "user") != NULL && geteuid() != 0,
+                        .rootless = i->launch->rootless,
                         .proc_fd = root.proc_fd,
                         .sync = sync,
                         .a = i->a};

@@ -237,6 +237,12 @@ static int remount(struct mounting *g, struct err *e)
 
 /* ---- cgroup ------------------------------------------------------------------------------- */
 
+/* The container's directory, or, when it has none of its own, ours. */
+static const char *own_cgroup(struct rootfs *r, const struct cgroup_hier *h, const char *path)
+{
+    return path != NULL ? path : arena_printf(r->a, "%s%s", h->mount, h->own);
+}
+
 static int cgroup_v1_one(struct rootfs *r, int dir, const struct cgroup_hier *h, uint64_t attr,
                          bool own_ns, struct err *e)
 {
@@ -253,7 +259,7 @@ static int cgroup_v1_one(struct rootfs *r, int dir, const struct cgroup_hier *h,
     } else {
         struct str first = str_of(h->controllers);
         auto_free char *name = str_dup(str_cut(&first, ','));
-        const char *path = cgroup_path(r->cgroup, name);
+        const char *path = own_cgroup(r, h, cgroup_path(r->cgroup, name));
         mnt = rootfs_clone(r, path, false);
         int rc = mnt < 0 ? mnt : mount_change(mnt, attr, 0, 0, false);
         if (rc < 0)
@@ -307,7 +313,7 @@ static int mount_cgroup_v2(struct mounting *g, struct err *e)
         mnt = mount_new("cgroup2", "cgroup", g->o.data, 0, g->o.set, &refused);
     if (mnt <
         0) { /* no namespace of its own, or not allowed in this user namespace: show its part */
-        const char *path = cgroup_path(r->cgroup, "");
+        const char *path = own_cgroup(r, &r->host->hiers.v[0], cgroup_path(r->cgroup, ""));
         mnt = rootfs_clone(r, path, true);
         int rc = mnt < 0 ? mnt : mount_change(mnt, g->o.set, 0, 0, true);
         if (rc < 0)

@@ -391,17 +391,26 @@ static int own_stdio(const struct process *p, struct err *e)
     return 0;
 }
 
+/* Who made this user namespace wanted that its groups cannot be changed. */
+static bool setgroups_denied(void)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(64);
+    struct err ignored = {0};
+    return file_read(AT_FDCWD, "/proc/self/setgroups", &text, &ignored) == 0 &&
+           strcmp(buf_cstr(&text), "deny\n") == 0;
+}
+
 static int set_groups(const struct process *p, struct err *e)
 {
     const struct i64v *extra = &p->spec->user.additional_gids;
-    if (p->drop_groups)
-        return 0;
     gid_t *groups = arena_alloc_array(p->a, extra->n + 1, sizeof(*groups));
     for (size_t i = 0; i < extra->n; i++)
         groups[i] = (gid_t)extra->v[i];
-    if (syscall(SYS_setgroups, extra->n, groups) < 0 && !(errno == EPERM && extra->n == 0))
-        return err_sys(e, "setgroups");
-    return 0;
+    if (syscall(SYS_setgroups, extra->n, groups) == 0 || (errno == EPERM && extra->n == 0))
+        return 0;
+    if (errno == EPERM && p->rootless)
+        return err_set(e, ERR_INVALID, "cannot set any additional groups in a rootless container");
+    return errno == EPERM && setgroups_denied() ? 0 : err_sys(e, "setgroups");
 }
 
 static int become_user(const struct process *p, struct err *e)
@@ -482,6 +491,19 @@ int process_exec(const struct process *p, struct err *e)
 }
 
 /* ---- limits ------------------------------------------------------------------------------- */
+
+int process_oom_score(pid_t pid, const struct oci_process *spec, struct err *e)
+{
+    char path[64], text[24];
+    if (spec->oom_score_adj == NULL)
+        return 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+    (void)snprintf(text, sizeof(text), "%lld", (long long)*spec->oom_score_adj);
+    int rc = file_put(AT_FDCWD, path, text);
+    if ((rc == -EACCES || rc == -EPERM) && geteuid() != 0)
+        return 0;
+    return rc < 0 ? err_neg(e, rc, "failed to set oom_score_adj to %s", text) : 0;
+}
 
 int process_rlimits(pid_t pid, const struct oci_process *spec, struct err *e)
 {

@@ -11,9 +11,9 @@ struct process {
     const struct oci_process *spec;
     const struct seccomp_program *filter; /* NULL: none */
     size_t preserve_fds;
-    bool drop_groups; /* setgroups is denied in this user namespace */
-    int proc_fd;      /* a procfs that the container cannot redirect, or -1 */
-    int sync;         /* the conversation with the runtime: a listener goes through it */
+    bool rootless; /* started by an ordinary user */
+    int proc_fd;   /* a procfs that the container cannot redirect, or -1 */
+    int sync;      /* the conversation with the runtime: a listener goes through it */
     struct arena *a;
     /* set by process_prepare */
     const char *path; /* what execve gets */
@@ -44,6 +44,9 @@ int process_stdio(const int fd[3], struct err *e);
 struct caps;
 void process_caps(const struct oci_capabilities *c, uint64_t bounding,
                   const struct hullrun_log *log, struct caps *out);
+
+/** Set oom_score_adj from outside; what an ordinary user may not set stays. */
+int process_oom_score(pid_t pid, const struct oci_process *spec, struct err *e);
 
 /** Limits set from outside (prlimit). "error setting rlimit type 7: operation not permitted". */
 int process_rlimits(pid_t pid, const struct oci_process *spec, struct err *e);

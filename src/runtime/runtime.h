@@ -57,6 +57,10 @@ struct hullrun_io {
                             told so (LISTEN_FDS) */
 };
 
+/* Whether refused cgroups are no failure, as containers of ordinary users have none. AUTO: when we
+ * are an ordinary user, or in a user namespace. */
+enum hullrun_rootless { HULLRUN_ROOTLESS_AUTO, HULLRUN_ROOTLESS_YES, HULLRUN_ROOTLESS_NO };
+
 struct hullrun_create_opts {
     const char *root;   /* state directory; NULL: HULLRUN_DEFAULT_ROOT. Made (0700) when missing */
     const char *id;     /* [A-Za-z0-9_+.-]+, not "." or ".." */
@@ -67,7 +71,8 @@ struct hullrun_create_opts {
     bool systemd_cgroup; /* a unit of systemd; linux.cgroupsPath is "slice:prefix:name" */
     bool no_pivot;       /* MS_MOVE and chroot instead of pivot_root */
     bool no_new_keyring; /* stay in the caller's session keyring */
-    bool run;            /* do not wait for hullrun_start: the program runs when this returns */
+    enum hullrun_rootless rootless;
+    bool run;    /* do not wait for hullrun_start: the program runs when this returns */
     int *notify; /* not NULL: the program may tell a service manager that it is ready (sd_notify);
                     with run it gets the socket, the caller's, else see hullrun_notify_listen */
     struct hullrun_log log;

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "runtime/mempolicy.h"
 #include "runtime/rootfs.h"
+#include "runtime/rootless.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
 #include "sys/ns.h"
@@ -356,6 +357,8 @@ int spec_check(const struct oci_spec *s, struct err *e)
     if (!own_ns(s, "mount") && (s->linux_->masked_paths.n > 0 || s->linux_->readonly_paths.n > 0))
         return err_set(e, ERR_INVALID,
                        "unable to restrict sys entries without a private MNT namespace");
+    if (geteuid() != 0)
+        TRY(rootless_check(s, e));
     vec_each(m, &s->mounts)
         if (rootfs_is_idmapped(m))
             TRY(check_idmap(s, m, e));

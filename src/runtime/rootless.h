@@ -1,0 +1,17 @@
+/**
+ * Containers of ordinary users: what is refused to us is then no failure where the container does
+ * not depend on it.
+ */
+#ifndef HULL_RUNTIME_ROOTLESS_H
+#define HULL_RUNTIME_ROOTLESS_H
+
+#include "runtime/runtime.h"
+
+/** Whether e is a refusal by the kernel that an ordinary user, or root of a user namespace, has to
+ * expect (mode AUTO looks which of them we are). */
+bool rootless_forgives(enum hullrun_rootless mode, const struct err *e);
+
+/** What a container of an ordinary user must be like. INVALID in runc's words. */
+int rootless_check(const struct oci_spec *s, struct err *e);
+
+#endif
