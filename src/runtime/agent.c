@@ -16,7 +16,7 @@ static int send_state(const struct oci_seccomp *profile, const struct oci_state 
                       int listener, struct err *e)
 {
     char *names[] = {(char[]){"seccompFd"}};
-    struct oci_container_process_state s = {.oci_version = OCI_RUNTIME_VERSION,
+    struct oci_container_process_state s = {.oci_version = HULLRUN_VERSION_SPEC,
                                             .fds = {names, 1, 1},
                                             .pid = pid,
                                             .metadata = profile->listener_metadata,

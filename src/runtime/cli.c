@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "base/time.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -31,9 +32,18 @@ static int set_bool(struct cli_values *v, int i, const char *value, struct err *
     v->set[i] = true;
     v->on[i] = value == NULL || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
     if (value != NULL && !v->on[i] && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
-        return err_set(e, ERR_INVALID, "invalid boolean value \"%s\" for -%s", value,
+        return err_set(e, ERR_INVALID, "invalid boolean value \"%s\" for -%s: parse error", value,
                        v->flags[i].name);
     return 0;
+}
+
+static int check_number(const struct cli_values *v, int i, struct err *e)
+{
+    int64_t n;
+    if (str_to_i64(str_of(v->text[i]), INT32_MIN, INT32_MAX, &n))
+        return 0;
+    return err_set(e, ERR_INVALID, "invalid value \"%s\" for flag -%s: parse error", v->text[i],
+                   v->flags[i].name);
 }
 
 int cli_parse(struct cli_values *v, char **argv, int argc, int *at, char **args, int *n_args,
@@ -66,6 +76,8 @@ int cli_parse(struct cli_values *v, char **argv, int argc, int *at, char **args,
             return err_set(e, ERR_INVALID, "flag needs an argument: -%.*s", (int)len, word);
         v->set[i] = true;
         v->text[i] = value != NULL ? value : argv[++*at];
+        if (v->flags[i].kind == CLI_NUMBER)
+            TRY(check_number(v, i, e));
         if (v->flags[i].kind == CLI_LIST)
             vec_push_in(a, &v->list[i], (char *)(uintptr_t)v->text[i]);
     }
@@ -121,6 +133,7 @@ void cli_log(struct cli *c, const char *level, const char *msg)
 
 static int fatal(struct cli *c, const struct err *e, int status)
 {
+    (void)fflush(stdout); /* the usage comes first */
     cli_log(c, "error", e->msg);
     if (c->log_fd >= 0)
         (void)dprintf(STDERR_FILENO, "%s\n", e->msg);
@@ -128,50 +141,6 @@ static int fatal(struct cli *c, const struct err *e, int status)
 }
 
 /* ---- main --------------------------------------------------------------------------------- */
-
-static const struct cli_flag global_flags[] = {
-    {"root", NULL, CLI_TEXT},
-    {"log", NULL, CLI_TEXT},
-    {"log-format", NULL, CLI_TEXT},
-    {"debug", NULL, CLI_BOOL},
-    {"systemd-cgroup", NULL, CLI_BOOL},
-    {"rootless", NULL, CLI_TEXT},
-    {"criu", NULL, CLI_TEXT},
-    {"cgroup-manager", NULL, CLI_TEXT},
-    {"help", "h", CLI_BOOL},
-    {"version", "v", CLI_BOOL},
-};
-
-static void print_version(void)
-{
-    printf("runc version " HULL_VERSION "+hull\ncommit: hull-" HULL_VERSION
-           "\nspec: " HULLRUN_VERSION_SPEC "\n");
-}
-
-static void print_help(FILE *to)
-{
-    (void)fprintf(to, "NAME:\n   hull-runc - Open Container Initiative runtime\n\n"
-                      "USAGE:\n   hull-runc [global options] command [command options] "
-                      "[arguments...]\n\nCOMMANDS:\n");
-    for (size_t i = 0; i < cli_n_commands; i++)
-        (void)fprintf(to, "   %-12s %s\n", cli_commands[i].name, cli_commands[i].usage);
-    (void)fprintf(to, "\nGLOBAL OPTIONS:\n");
-    for (size_t i = 0; i < ARRAY_LEN(global_flags); i++)
-        (void)fprintf(to, "   --%s\n", global_flags[i].name);
-}
-
-static void print_command_help(const struct cli_command *cmd, FILE *to)
-{
-    (void)fprintf(to,
-                  "NAME:\n   hull-runc %s - %s\n\nUSAGE:\n   hull-runc %s [command options] "
-                  "[arguments...]\n\nOPTIONS:\n",
-                  cmd->name, cmd->usage, cmd->name);
-    for (size_t i = 0; i < cmd->n_flags; i++)
-        (void)fprintf(to, "   --%s%s%s%s\n", cmd->flags[i].name,
-                      cmd->flags[i].alias != NULL ? ", -" : "",
-                      cmd->flags[i].alias != NULL ? cmd->flags[i].alias : "",
-                      cmd->flags[i].kind == CLI_BOOL ? "" : " value");
-}
 
 const char *cli_absolute(struct cli *c, const char *path)
 {
@@ -183,7 +152,8 @@ const char *cli_absolute(struct cli *c, const char *path)
 
 static int read_rootless(struct cli *c, const char *word, struct err *e)
 {
-    struct cli_values v = {.flags = &(struct cli_flag){"rootless", NULL, CLI_BOOL}, .n = 1};
+    struct cli_values v = {.flags = &(struct cli_flag){.name = "rootless", .kind = CLI_BOOL},
+                           .n = 1};
     if (word == NULL || *word == '\0' || strcmp(word, "auto") == 0)
         return 0;
     TRY(set_bool(&v, 0, word, e));
@@ -218,7 +188,7 @@ static int open_log(struct cli *c, const struct cli_values *v, struct err *e)
         root = arena_printf(c->a, "%s/hull-runc", getenv("XDG_RUNTIME_DIR"));
     c->root = cli_absolute(c, root != NULL && *root != '\0' ? root : HULLRUN_DEFAULT_ROOT);
     if (strcmp(c->root, "/") == 0)
-        return err_set(e, ERR_INVALID, "the root directory / cannot hold container state");
+        return err_set(e, ERR_INVALID, "Option --root argument should not be set to /");
     if (c->systemd_cgroup && access("/run/systemd/system", F_OK) < 0)
         return err_set(e, ERR_UNIMPLEMENTED,
                        "systemd not running on this host, cannot use systemd cgroups manager");
@@ -247,51 +217,69 @@ static int run_command(struct cli *c, const struct cli_command *cmd, char **argv
     int n = 0, failed = strcmp(cmd->name, "exec") == 0 ? 255 : 1;
     for (int i = at; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            print_command_help(cmd, stdout);
+            cli_print_command_help(cmd, stdout);
             return 0;
         } else if (argv[i][0] != '-') {
             break;
         }
     if (cli_parse(&v, argv, argc, &at, cmd->stop_at_argument ? NULL : args, &n, c->a, e) < 0) {
         printf("Incorrect Usage: %s\n\n", e->msg);
-        print_command_help(cmd, stdout);
+        cli_print_command_help(cmd, stdout);
         return fatal(c, e, 1);
     }
     for (; cmd->stop_at_argument && at < argc; at++)
         args[n++] = argv[at];
     if (check_args(c, cmd, n, e) < 0) {
-        print_command_help(cmd, stdout);
+        cli_print_command_help(cmd, stdout);
         return fatal(c, e, 1);
     }
     int status = cmd->run(c, &v, args, n, e);
     return status < 0 ? fatal(c, e, failed) : status;
 }
 
+static int unknown_command(struct cli *c, const char *name, struct err *e)
+{
+    err_set(e, ERR_NOT_FOUND, "No help topic for '%s'", name);
+    return fatal(c, e, 3);
+}
+
+/* name may be NULL */
+static int help(struct cli *c, const char *name, struct err *e)
+{
+    const struct cli_command *cmd = name != NULL ? cli_find_command(name) : NULL;
+    if (name != NULL && cmd == NULL)
+        return unknown_command(c, name, e);
+    if (cmd != NULL)
+        cli_print_command_help(cmd, stdout);
+    else
+        cli_print_help(stdout);
+    return 0;
+}
+
 static int dispatch(struct cli *c, int argc, char **argv)
 {
-    struct cli_values v = {.flags = global_flags, .n = ARRAY_LEN(global_flags)};
+    struct cli_values v = {.flags = cli_global_flags, .n = cli_n_global_flags};
     struct err e = {0};
     int at = 1;
     if (cli_parse(&v, argv, argc, &at, NULL, NULL, c->a, &e) < 0) {
         printf("Incorrect Usage. %s\n\n", e.msg);
-        print_help(stdout);
+        cli_print_help(stdout);
         return fatal(c, &e, 1);
     }
     if (cli_bool(&v, "version"))
-        return print_version(), 0;
-    if (cli_bool(&v, "help") || at >= argc || strcmp(argv[at], "help") == 0)
-        return print_help(stdout), 0;
+        return cli_print_version(), 0;
+    if (cli_bool(&v, "help") || at >= argc)
+        return cli_print_help(stdout), 0;
     if (open_log(c, &v, &e) < 0)
         return fatal(c, &e, 1);
-    for (size_t i = 0; i < cli_n_commands; i++) {
-        if (strcmp(cli_commands[i].name, argv[at]) != 0)
-            continue;
-        if (cli_commands[i].seals && hullrun_seal_self(argv, &e) < 0)
-            return fatal(c, &e, 1);
-        return run_command(c, &cli_commands[i], argv, argc, at + 1, &e);
-    }
-    (void)fprintf(stderr, "No help topic for '%s'\n", argv[at]);
-    return 3;
+    if (strcmp(argv[at], "help") == 0 || strcmp(argv[at], "h") == 0)
+        return help(c, argv[at + 1], &e);
+    const struct cli_command *cmd = cli_find_command(argv[at]);
+    if (cmd == NULL)
+        return unknown_command(c, argv[at], &e);
+    if (cmd->seals && hullrun_seal_self(argv, &e) < 0)
+        return fatal(c, &e, 1);
+    return run_command(c, cmd, argv, argc, at + 1, &e);
 }
 
 int main(int argc, char **argv)

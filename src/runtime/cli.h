@@ -5,12 +5,15 @@
 #ifndef HULL_RUNTIME_CLI_H
 #define HULL_RUNTIME_CLI_H
 
+#include <stdio.h>
+
 #include "base/vec.h"
 #include "runtime/runtime.h"
 
 struct cli_flag {
-    const char *name, *alias; /* without dashes; alias may be NULL */
-    enum { CLI_BOOL, CLI_TEXT, CLI_LIST } kind;
+    const char *name, *alias;                               /* without dashes; alias may be NULL */
+    enum { CLI_BOOL, CLI_TEXT, CLI_NUMBER, CLI_LIST } kind; /* a number is a text, and checked */
+    const char *help;                                       /* NULL: not shown */
 };
 
 #define CLI_VALUES 24
@@ -36,7 +39,7 @@ struct cli {
 };
 
 struct cli_command {
-    const char *name, *usage;
+    const char *name, *args, *usage;
     const struct cli_flag *flags;
     size_t n_flags;
     int min_args, max_args; /* max -1: any */
@@ -63,6 +66,15 @@ void cli_log(struct cli *c, const char *level, const char *msg);
 
 extern const struct cli_command cli_commands[];
 extern const size_t cli_n_commands;
+extern const struct cli_flag cli_global_flags[];
+extern const size_t cli_n_global_flags;
+
+/** NULL when there is none of this name. */
+const struct cli_command *cli_find_command(const char *name);
+
+void cli_print_version(void);
+void cli_print_help(FILE *to);
+void cli_print_command_help(const struct cli_command *cmd, FILE *to);
 
 /* The commands, in cli_run.c (processes) and cli_info.c (state, lists, files). */
 /* clang-format off */

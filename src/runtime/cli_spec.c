@@ -1,7 +1,4 @@
-/*
- * `spec` and `features`: the documents that hull-runc prints, and the table of all commands. The
- * default config is built from the same tables that read it, so it cannot get out of step.
- */
+/* `spec` and `features`: the documents that hull-runc prints. See cli.h. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -15,87 +12,6 @@
 #include "sys/fd.h"
 #include "sys/mounts.h"
 
-#define FLAGS(name) name, ARRAY_LEN(name)
-
-static const struct cli_flag create_flags[] = {
-    {"bundle", "b", CLI_TEXT},          {"config", "f", CLI_TEXT},
-    {"console-socket", NULL, CLI_TEXT}, {"pidfd-socket", NULL, CLI_TEXT},
-    {"pid-file", NULL, CLI_TEXT},       {"no-pivot", NULL, CLI_BOOL},
-    {"no-new-keyring", NULL, CLI_BOOL}, {"preserve-fds", NULL, CLI_TEXT},
-    {"detach", "d", CLI_BOOL},          {"keep", NULL, CLI_BOOL},
-    {"no-subreaper", NULL, CLI_BOOL},
-};
-static const struct cli_flag exec_flags[] = {
-    {"console-socket", NULL, CLI_TEXT},
-    {"pidfd-socket", NULL, CLI_TEXT},
-    {"cwd", NULL, CLI_TEXT},
-    {"env", "e", CLI_LIST},
-    {"tty", "t", CLI_BOOL},
-    {"user", "u", CLI_TEXT},
-    {"additional-gids", "g", CLI_LIST},
-    {"process", "p", CLI_TEXT},
-    {"detach", "d", CLI_BOOL},
-    {"pid-file", NULL, CLI_TEXT},
-    {"process-label", NULL, CLI_TEXT},
-    {"apparmor", NULL, CLI_TEXT},
-    {"no-new-privs", NULL, CLI_BOOL},
-    {"cap", "c", CLI_LIST},
-    {"preserve-fds", NULL, CLI_TEXT},
-    {"cgroup", NULL, CLI_LIST},
-    {"ignore-paused", NULL, CLI_BOOL},
-    {"no-subreaper", NULL, CLI_BOOL},
-};
-static const struct cli_flag kill_flags[] = {{"all", "a", CLI_BOOL}};
-static const struct cli_flag delete_flags[] = {{"force", "f", CLI_BOOL}};
-static const struct cli_flag list_flags[] = {{"format", "f", CLI_TEXT}, {"quiet", "q", CLI_BOOL}};
-static const struct cli_flag ps_flags[] = {{"format", "f", CLI_TEXT}};
-static const struct cli_flag spec_flags[] = {{"bundle", "b", CLI_TEXT},
-                                             {"rootless", NULL, CLI_BOOL}};
-static const struct cli_flag events_flags[] = {{"interval", NULL, CLI_TEXT},
-                                               {"stats", NULL, CLI_BOOL}};
-static const struct cli_flag update_flags[] = {
-    {"resources", "r", CLI_TEXT},        {"blkio-weight", NULL, CLI_TEXT},
-    {"cpu-period", NULL, CLI_TEXT},      {"cpu-quota", NULL, CLI_TEXT},
-    {"cpu-burst", NULL, CLI_TEXT},       {"cpu-share", NULL, CLI_TEXT},
-    {"cpu-shares", NULL, CLI_TEXT},      {"cpu-rt-period", NULL, CLI_TEXT},
-    {"cpu-rt-runtime", NULL, CLI_TEXT},  {"cpuset-cpus", NULL, CLI_TEXT},
-    {"cpuset-mems", NULL, CLI_TEXT},     {"cpu-idle", NULL, CLI_TEXT},
-    {"memory", NULL, CLI_TEXT},          {"memory-reservation", NULL, CLI_TEXT},
-    {"memory-swap", NULL, CLI_TEXT},     {"pids-limit", NULL, CLI_TEXT},
-    {"kernel-memory", NULL, CLI_TEXT},   {"kernel-memory-tcp", NULL, CLI_TEXT},
-    {"l3-cache-schema", NULL, CLI_TEXT}, {"mem-bw-schema", NULL, CLI_TEXT},
-};
-
-const struct cli_command cli_commands[] = {
-    {"checkpoint", "checkpoint a running container", FLAGS(kill_flags), 1, -1, true, false,
-     cli_checkpoint},
-    {"create", "create a container", FLAGS(create_flags), 1, 1, false, true, cli_create},
-    {"delete", "delete any resources held by the container", FLAGS(delete_flags), 1, 1, false,
-     false, cli_delete},
-    {"events", "display container events", FLAGS(events_flags), 1, 1, false, false, cli_events},
-    {"exec", "execute new process inside the container", FLAGS(exec_flags), 1, -1, true, true,
-     cli_exec},
-    {"features", "show the enabled features", NULL, 0, 0, 0, false, false, cli_features},
-    {"kill", "send a signal to the container's init process", FLAGS(kill_flags), 1, 2, false, false,
-     cli_kill},
-    {"list", "list containers of this root", FLAGS(list_flags), 0, 0, false, false, cli_list_all},
-    {"pause", "suspend all processes inside the container", NULL, 0, 1, 1, false, false, cli_pause},
-    {"ps", "display the processes running inside a container", FLAGS(ps_flags), 1, -1, true, false,
-     cli_ps},
-    {"restore", "restore a container from a checkpoint", FLAGS(kill_flags), 1, -1, true, false,
-     cli_checkpoint},
-    {"resume", "resume all processes that have been paused", NULL, 0, 1, 1, false, false,
-     cli_resume},
-    {"run", "create and run a container", FLAGS(create_flags), 1, 1, false, true, cli_run},
-    {"spec", "create a new specification file", FLAGS(spec_flags), 0, 0, false, false, cli_spec},
-    {"start", "run the user's program in a created container", NULL, 0, 1, 1, false, false,
-     cli_start},
-    {"state", "output the state of a container", NULL, 0, 1, 1, false, false, cli_state},
-    {"update", "update container resource constraints", FLAGS(update_flags), 1, 1, false, false,
-     cli_update},
-};
-const size_t cli_n_commands = ARRAY_LEN(cli_commands);
-
 /* ---- spec --------------------------------------------------------------------------------- */
 
 #define CAPS "[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"]"
@@ -103,7 +19,7 @@ const size_t cli_n_commands = ARRAY_LEN(cli_commands);
 /* %1$s network namespace, %2$s cgroup and user namespaces, %3$s mappings, %4$s devpts gid, %5$s
  * /sys */
 static const char default_spec[] =
-    "{\"ociVersion\":\"" OCI_RUNTIME_VERSION
+    "{\"ociVersion\":\"" HULLRUN_VERSION_SPEC
     "\",\"process\":{\"terminal\":true,\"user\":{\"uid\":0,"
     "\"gid\":0},\"args\":[\"sh\"],\"env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/"
     "bin:"
@@ -123,11 +39,12 @@ static const char default_spec[] =
     "\"nosuid\",\"noexec\",\"nodev\"]},%5$s,"
     "{\"destination\":\"/sys/fs/cgroup\",\"type\":\"cgroup\",\"source\":\"cgroup\",\"options\":["
     "\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"]}],"
-    "\"linux\":{%3$s\"namespaces\":[{\"type\":\"pid\"}%1$s,{\"type\":\"ipc\"},{\"type\":\"uts\"},"
+    "\"linux\":{%3$s%6$s\"namespaces\":[{\"type\":\"pid\"}%1$s,{\"type\":\"ipc\"},{\"type\":"
+    "\"uts\"},"
     "{\"type\":\"mount\"}%2$s],\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\","
     "\"/proc/keys\",\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","
     "\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"],\"readonlyPaths\":[\"/proc/bus\","
-    "\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]%6$s}}";
+    "\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
 
 static bool host_is_v2(struct cli *c)
 {
@@ -163,7 +80,7 @@ int cli_spec(struct cli *c, struct cli_values *v, char **args, int n, struct err
     buf_printf(&text, default_spec, rootless ? "" : ",{\"type\":\"network\"}", more, maps,
                rootless ? "" : ",\"gid=5\"", sysfs,
                rootless ? ""
-                        : ",\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}");
+                        : "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},");
     json_indent(text.p, text.n, "\t", &pretty);
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     int rc = fd < 0 ? -1 : fd_write_all(fd, pretty.p, pretty.n);
@@ -222,7 +139,7 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
     (void)c, (void)v, (void)args, (void)n, (void)e;
     while (n_caps < ARRAY_LEN(caps) && caps_name((int)n_caps) != NULL)
         caps[n_caps] = caps_name((int)n_caps), n_caps++;
-    buf_adds(&text, "{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"" OCI_RUNTIME_VERSION "\",");
+    buf_adds(&text, "{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"" HULLRUN_VERSION_SPEC "\",");
     PUT_LIST(&text, "hooks", hooks);
     buf_addc(&text, ',');
     put_list(&text, "mountOptions", words, n_words);
@@ -235,11 +152,12 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
     put_seccomp(&text);
     put_memory_policy(&text);
     buf_adds(&text, ",\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},\"intelRdt\":{"
-                    "\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}}},"
+                    "\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}},"
+                    "\"netDevices\":{\"enabled\":false}},"
                     "\"annotations\":{\"org.opencontainers.runc.checkpoint.enabled\":\"false\","
                     "\"org.opencontainers.runc.version\":\"" HULL_VERSION "\"}}");
     CLEANUP(buf_done) struct buf pretty = BUF_MAX(1 << 16);
-    json_indent(text.p, text.n, "  ", &pretty);
+    json_indent(text.p, text.n, "    ", &pretty);
     printf("%s\n", buf_cstr(&pretty));
     return 0;
 }

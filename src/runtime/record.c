@@ -163,7 +163,7 @@ const char *hullrun_status_name(enum hullrun_status s)
 
 struct oci_state record_oci_state(const struct record *r, const char *status, pid_t pid)
 {
-    return (struct oci_state){.oci_version = OCI_RUNTIME_VERSION,
+    return (struct oci_state){.oci_version = HULLRUN_VERSION_SPEC,
                               .id = r->id,
                               .status = status,
                               .pid = pid,

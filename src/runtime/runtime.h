@@ -32,7 +32,8 @@
 #include "base/json.h"
 #include "types/oci_runtime.h"
 
-#define HULLRUN_VERSION_SPEC OCI_RUNTIME_VERSION
+/* the newest specification of which we know every field */
+#define HULLRUN_VERSION_SPEC "1.3.0"
 #define HULLRUN_DEFAULT_ROOT "/run/hull-runc"
 
 enum hullrun_level { HULLRUN_WARNING, HULLRUN_DEBUG };

@@ -240,3 +240,26 @@ PY
     rt delete c2
     nothing_left c1
 }
+
+@test "help, wrong words and numbers: texts and statuses as scripts know them" {
+    local command
+    for command in '' create delete events exec features kill list pause ps resume run spec start state update; do
+        # shellcheck disable=SC2086
+        run -0 "$T/bin/hull-runc" $command --help
+        [[ ${lines[0]} == NAME: && ${lines[1]} == *"hull-runc $command"* ]] || fail "$command: $output"
+        # shellcheck disable=SC2086
+        run -0 "$T/bin/hull-runc" help $command
+        [[ ${lines[1]} == *"hull-runc $command"* ]] || fail "$command: $output"
+    done
+    run -3 "$T/bin/hull-runc" foo -h
+    [[ $output == *"level=error msg=\"No help topic for 'foo'"* ]]
+    run -3 "$T/bin/hull-runc" help foo
+    run -1 "$T/bin/hull-runc" create --preserve-fds abc c1
+    [[ $output == *"Incorrect Usage"*'level=error msg="invalid value \"abc\" for flag -preserve-fds: parse error"' ]]
+    run -1 "$T/bin/hull-runc" exec --tty=maybe c1 true
+    [[ $output == *'invalid boolean value \"maybe\" for -tty: parse error"' ]]
+    run -1 "$T/bin/hull-runc" kill
+    [[ $output == *'hull-runc: \"kill\" requires a minimum of 1 argument(s)"' ]] || fail "$output"
+    run -1 "$T/bin/hull-runc" --root / list
+    [[ $output == *"Option --root argument should not be set to /"* ]]
+}
