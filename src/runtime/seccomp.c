@@ -252,18 +252,6 @@ static int add_rules(scmp_filter_ctx ctx, const struct oci_seccomp_syscall *call
     return 0;
 }
 
-static int add_architectures(scmp_filter_ctx ctx, const struct oci_seccomp *s, struct err *e)
-{
-    for (size_t i = 0; i < s->architectures.n; i++) {
-        uint32_t token = 0;
-        TRY(find(SECCOMP_ARCHITECTURES, s->architectures.v[i], &token, e));
-        int r = seccomp_arch_add(ctx, token);
-        if (r < 0 && r != -EEXIST)
-            return err_neg(e, r, "seccomp: add %s", s->architectures.v[i]);
-    }
-    return 0;
-}
-
 static int add_syscalls(scmp_filter_ctx ctx, const struct oci_seccomp *s, uint32_t standard,
                         unsigned *flags_, struct err *e)
 {
@@ -324,6 +312,34 @@ static void put_prefix(const struct oci_seccomp *s, uint32_t arch, struct seccom
     put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
 }
 
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+struct architectures {
+    uint32_t v[ARRAY_LEN(architectures) + 1];
+    size_t n;
+};
+
+static bool has_arch(const struct architectures *all, uint32_t token)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->v[i] == token)
+            return true;
+    return false;
+}
+
+/* The native one first: most system calls come from it. */
+static int list_architectures(const struct oci_seccomp *s, struct architectures *out, struct err *e)
+{
+    *out = (struct architectures){{seccomp_arch_native()}, 1};
+    for (size_t i = 0; i < s->architectures.n; i++) {
+        uint32_t token = 0;
+        TRY(find(SECCOMP_ARCHITECTURES, s->architectures.v[i], &token, e));
+        if (!has_arch(out, token))
+            out->v[out->n++] = token;
+    }
+    return 0;
+}
+
 static int export_program(scmp_filter_ctx ctx, struct seccomp_program *out, struct err *e)
 {
     auto_fd int fd = memfd_create("seccomp", MFD_CLOEXEC);
@@ -343,33 +359,65 @@ static int export_program(scmp_filter_ctx ctx, struct seccomp_program *out, stru
     return 0;
 }
 
-int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, struct err *e)
+static int build_context(scmp_filter_ctx ctx, const struct oci_seccomp *s, uint32_t arch, bool x32,
+                         uint32_t standard, struct seccomp_program *out, struct err *e)
 {
-    uint32_t standard = 0;
-    out->n = 0;
-    TRY(action_of(s->default_action, s->default_errno_ret, &standard, e));
-    TRY(flags_of(s, &out->flags, e));
+    size_t names = 0;
+    int r = 0;
+    if (arch != seccomp_arch_native() && (r = seccomp_arch_add(ctx, arch)) == 0)
+        r = seccomp_arch_remove(ctx, seccomp_arch_native());
+    if (r == 0 && x32)
+        r = seccomp_arch_add(ctx, SCMP_ARCH_X32);
+    if (r < 0)
+        return err_neg(e, r, "seccomp: choose an architecture");
+    vec_each(call, &s->syscalls)
+        names += call->names.n;
+    if (names > 32)
+        (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a list */
+    TRY(add_syscalls(ctx, s, standard, &out->flags, e));
+    return export_program(ctx, out, e);
+}
+
+/* One architecture's program, jumped over by calls of others. One at a time: libseccomp's trees are
+ * the most memory that the runtime ever needs. */
+static int build_arch(const struct oci_seccomp *s, uint32_t arch, bool x32, uint32_t standard,
+                      struct seccomp_program *out, struct err *e)
+{
     scmp_filter_ctx ctx = seccomp_init(standard);
     if (ctx == NULL)
         return err_set(e, ERR_INTERNAL, "seccomp: error creating filter");
-    int rc = add_architectures(ctx, s, e);
-    if (rc == 0 && s->syscalls.n > 32)
-        (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a list */
-    if (rc == 0)
-        rc = add_syscalls(ctx, s, standard, &out->flags, e);
-    if (rc == 0 && wants_prefix(standard)) {
-        put_prefix(s, seccomp_arch_native(), out);
-        for (size_t i = 0; i < s->architectures.n; i++) {
-            uint32_t token = 0;
-            (void)find(SECCOMP_ARCHITECTURES, s->architectures.v[i], &token, e);
-            if (token != seccomp_arch_native())
-                put_prefix(s, token, out);
-        }
-    }
-    if (rc == 0)
-        rc = export_program(ctx, out, e);
+    put(out, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                          offsetof(struct seccomp_data, arch)));
+    put(out, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch, 1, 0));
+    size_t jump = out->n;
+    put(out, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
+    int rc = build_context(ctx, s, arch, x32, standard, out, e);
     seccomp_release(ctx);
+    if (rc == 0)
+        out->code[jump].k = (uint32_t)(out->n - jump - 1);
     return rc;
+}
+
+int seccomp_build(const struct oci_seccomp *s, struct seccomp_program *out, struct err *e)
+{
+    uint32_t standard = 0;
+    struct architectures all;
+    out->n = 0;
+    TRY(action_of(s->default_action, s->default_errno_ret, &standard, e));
+    TRY(flags_of(s, &out->flags, e));
+    TRY(list_architectures(s, &all, e));
+    for (size_t i = 0; wants_prefix(standard) && i < all.n; i++)
+        put_prefix(s, all.v[i], out);
+    /* x32's calls come with the token of x86_64, so both are one program */
+    bool x32 = has_arch(&all, SCMP_ARCH_X32), shared = x32 && has_arch(&all, SCMP_ARCH_X86_64);
+    for (size_t i = 0; i < all.n; i++)
+        if (all.v[i] != SCMP_ARCH_X32 || !shared)
+            TRY(build_arch(s, all.v[i], shared && all.v[i] == SCMP_ARCH_X86_64, standard, out, e));
+    put(out, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD));
+    return out->n < SECCOMP_INSNS_MAX
+               ? 0
+               : err_set(e, ERR_TOO_LARGE, "seccomp: the filter has more than %d instructions",
+                         SECCOMP_INSNS_MAX);
 }
 
 bool seccomp_notifies(const struct seccomp_program *p)

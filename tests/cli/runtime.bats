@@ -562,6 +562,22 @@ PY
     [[ $output == *"container does not exist"* ]]
 }
 
+@test "a container starts within 512 KiB of memory, its filter built on the way" {
+    [ -e "/sys/fs/cgroup/memory" ] || [ -n "${HULL_IN_VM:-}" ] || skip "no memory controller"
+    config '.linux.resources.memory = {"limit": 524288} | .linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": [{"names": ["mount", "umount2", "reboot", "acct", "bpf", "swapon"], "action": "SCMP_ACT_ERRNO"}]}'
+    args echo in
+    run -0 rt run c1
+    expect_output in
+    run -0 rt run c1
+    expect_output in
+    args sleep 1000
+    rt run -d c1 >/dev/null 2>&1 </dev/null 3>&- 4>&-
+    run -0 rt exec c1 echo exec
+    expect_output exec
+}
+
 @test "a pure v2 tree: birth in the cgroup, device filter, freezer, exec beside sub-cgroups" {
     [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || skip "this host is v2: every other test shows it"
     [ -d /sys/fs/cgroup/unified ] || skip "no v2 tree here"

@@ -321,6 +321,19 @@ static void test_seccomp(void **state)
     assert_int_equal(run_filter(&p, &d), SECCOMP_RET_ALLOW);
     d.args[0] = 9;
     assert_int_equal(run_filter(&p, &d), SECCOMP_RET_ERRNO | 1);
+    d = (struct seccomp_data){.arch = 0x40000003, .nr = 3}; /* read of i386 */
+    assert_int_equal(run_filter(&p, &d), SECCOMP_RET_ALLOW);
+    d.nr = 4;
+    assert_int_equal(run_filter(&p, &d), SECCOMP_RET_ERRNO | 1);
+    d.nr = 460;
+    assert_int_equal(run_filter(&p, &d), SECCOMP_RET_ERRNO | 38);
+    d.arch = 0xc00000b7; /* not named */
+    assert_int_equal(run_filter(&p, &d), SECCOMP_RET_KILL_THREAD);
+    d = (struct seccomp_data){.arch = 0xc000003e, .nr = 0x40000000}; /* read of x32 */
+    assert_int_equal(run_filter(&p, &d), SECCOMP_RET_KILL_THREAD);
+    s.architectures.v[1] = (char[]){"SCMP_ARCH_X32"};
+    assert_ok(seccomp_build(&s, &p, &e));
+    assert_int_equal(run_filter(&p, &d), SECCOMP_RET_ALLOW);
     s.default_action = "SCMP_ACT_NOPE";
     assert_err(seccomp_check(&s, &e), ERR_INVALID, "SCMP_ACT_NOPE");
     s.default_action = "SCMP_ACT_ALLOW";
