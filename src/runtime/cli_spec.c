@@ -153,7 +153,7 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
     put_memory_policy(&text);
     buf_adds(&text, ",\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},\"intelRdt\":{"
                     "\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}},"
-                    "\"netDevices\":{\"enabled\":false}},"
+                    "\"netDevices\":{\"enabled\":true}},"
                     "\"annotations\":{\"org.opencontainers.runc.checkpoint.enabled\":\"false\","
                     "\"org.opencontainers.runc.version\":\"" HULL_VERSION "\"}}");
     CLEANUP(buf_done) struct buf pretty = BUF_MAX(1 << 16);

@@ -23,6 +23,7 @@
 #include "runtime/init.h"
 #include "runtime/io.h"
 #include "runtime/limits.h"
+#include "runtime/netdev.h"
 #include "runtime/notify.h"
 #include "runtime/oplog.h"
 #include "runtime/process.h"
@@ -391,6 +392,26 @@ static int join_unit(struct create *c, struct err *e)
     return cgroup_join(&c->cgroup, c->child.pid, e);
 }
 
+/* The network namespace that the process is in, or will be once it has entered it. */
+static int open_netns(struct create *c, struct err *e)
+{
+    char path[64];
+    for (size_t i = 0; i < c->launch.n_joins; i++)
+        if (c->launch.joins[i].flags == CLONE_NEWNET)
+            return fd_dup(c->launch.joins[i].fd);
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->child.pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? err_sys(e, "open %s", path) : fd;
+}
+
+static int move_devices(struct create *c, struct err *e)
+{
+    if (c->spec.linux_->net_devices.n == 0)
+        return 0;
+    auto_fd int netns = open_netns(c, e);
+    return netns < 0 ? -1 : netdev_move(&c->spec, netns, e);
+}
+
 static int bless_process(struct create *c, struct err *e)
 {
     char state;
@@ -401,6 +422,7 @@ static int bless_process(struct create *c, struct err *e)
     if (!record_proc_stat(c->child.pid, &state, &c->record.start_time))
         return err_set(e, ERR_INTERNAL, "the container's process has died");
     TRY(join_unit(c, e));
+    TRY(move_devices(c, e));
     TRY(sync_send(c->child.sync, SYNC_GO, NULL, e));
     TRY(limits_apply(&c->limits, &c->cgroup, e));
     return c->filter != NULL ? build_filter(c, e) : 0;

@@ -151,7 +151,10 @@ int idmap_is(int userns_fd, const struct id_maps *m, struct err *e)
     int rc = fd_pipe(&ready_read, &ready_write, 0);
     pid_t holder = rc < 0 ? rc : start_holder(0);
     if (holder == 0) {
-        if (setns(userns_fd, CLONE_NEWUSER) < 0 || fd_write_all(ready_write, &byte, 1) < 0)
+        fd_close(take_fd(&ready_read)); /* so that a parent that has died shows when we write */
+        if (setns(userns_fd, CLONE_NEWUSER) < 0 ||
+            prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || /* forgotten by setns */
+            fd_write_all(ready_write, &byte, 1) < 0)
             _exit(1);
         hold();
     }

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "runtime/mempolicy.h"
+#include "runtime/netdev.h"
 #include "runtime/rootfs.h"
 #include "runtime/rootless.h"
 #include "sys/caps.h"
@@ -332,8 +333,6 @@ static int check_missing(const struct oci_spec *s, struct err *e)
     if (s->linux_->intel_rdt != NULL)
         return err_set(e, ERR_UNIMPLEMENTED,
                        "intelRdt is specified in config, but Intel RDT is not enabled");
-    if (s->linux_->net_devices != NULL && strcmp(s->linux_->net_devices, "{}") != 0)
-        return err_set(e, ERR_UNIMPLEMENTED, "netDevices are not supported by hull-runc");
     return 0;
 }
 
@@ -347,6 +346,7 @@ int spec_check(const struct oci_spec *s, struct err *e)
     TRY(check_namespaces(s, e));
     TRY(check_propagation(s, e));
     TRY(check_missing(s, e));
+    TRY(netdev_check(s, e));
     struct mempolicy policy;
     if (s->linux_->memory_policy != NULL)
         TRY(mempolicy_parse(s->linux_->memory_policy, &policy, e));

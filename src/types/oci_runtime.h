@@ -262,6 +262,11 @@ JSON_TYPE(oci_seccomp, OCI_SECCOMP)
     F(T, strv, flags, "flags", JSON_OMITEMPTY)
 JSON_TYPE(oci_memory_policy, OCI_MEMORY_POLICY)
 
+/* A device of the host's network namespace is the key; name: what it is called inside, "" the same.
+ */
+#define OCI_NET_DEVICE(T, F) F(T, str, name, "name", JSON_OMITEMPTY)
+JSON_TYPE(oci_net_device, OCI_NET_DEVICE)
+
 #define OCI_PERSONALITY(T, F)      \
     F(T, str, domain, "domain", 0) \
     F(T, strv, flags, "flags", JSON_OMITEMPTY)
@@ -275,7 +280,7 @@ JSON_TYPE(oci_personality, OCI_PERSONALITY)
     F(T, str, cgroups_path, "cgroupsPath", JSON_OMITEMPTY)                      \
     F(T, list, namespaces, "namespaces", JSON_OMITEMPTY, oci_namespace)         \
     F(T, list, devices, "devices", JSON_OMITEMPTY, oci_device)                  \
-    F(T, raw, net_devices, "netDevices", JSON_OMITEMPTY)                        \
+    F(T, mapobj, net_devices, "netDevices", JSON_OMITEMPTY, oci_net_device)     \
     F(T, obj, seccomp, "seccomp", JSON_OMITEMPTY, oci_seccomp)                  \
     F(T, str, rootfs_propagation, "rootfsPropagation", JSON_OMITEMPTY)          \
     F(T, strv, masked_paths, "maskedPaths", JSON_OMITEMPTY)                     \

@@ -233,3 +233,43 @@ sandbox() {
         [ "$(readlink "/proc/$pid/ns/$kind")" != "$(readlink "/proc/self/ns/$kind")" ] || fail "$kind is the host's"
     done
 }
+
+@test "network devices move in, with their name, addresses, MTU and hardware address" {
+    need_tool nsenter ip
+    local ns
+    ns=$(test_cgroup)
+    ip netns add "$ns"
+    ip -n "$ns" link add nd0 mtu 1400 address 02:00:00:00:00:77 type veth peer name nd1
+    ip -n "$ns" addr add 10.7.7.7/24 dev nd0
+    ip -n "$ns" addr add fd00::7/64 dev nd0
+    ip -n "$ns" addr add 127.0.0.33/32 scope host dev nd0
+    ip -n "$ns" link set nd0 up
+    nrun() { nsenter "--net=/run/netns/$ns" "$T/bin/hull-runc" --root "$T/s" run "$@"; }
+    config '.linux.netDevices = {nd0: {name: "eth9"}}'
+    args ip addr show dev eth9
+    run -0 nrun c1
+    expect_match 'mtu 1400'
+    expect_match 'link/ether 02:00:00:00:00:77'
+    expect_match 'inet 10.7.7.7/24'
+    expect_match 'inet6 fd00::7/64'
+    expect_match '[<,]UP[,>]'
+    [[ $output != *127.0.0.33* ]]
+    run ! ip -n "$ns" link show dev nd0 # a veth goes with the namespace it is in
+    ip -n "$ns" link add nd0 type veth peer name nd1
+    ip netns add "$ns-in" # a joined namespace keeps it
+    config --arg p "/run/netns/$ns-in" '.linux.netDevices = {nd0: {}} | .linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
+    args ip link show dev nd0
+    run -0 nrun c1
+    run -0 ip -n "$ns-in" link show dev nd0
+    run -1 nrun c1
+    [[ $output == *"error creating network interfaces: move netDevice nd0: link not found for interface nd0 on runtime namespace: Link not found"* ]] || fail "$output"
+    config '.linux.netDevices = {"a/b": {}}'
+    run -1 nrun c1
+    [[ $output == *'invalid network device name \"a/b\"'* ]] || fail "$output"
+    config '.linux.netDevices = {nd1: {}} | .linux.namespaces |= map(select(.type != "network"))'
+    run -1 nrun c1
+    [[ $output == *'unable to move network devices without a NET namespace'* ]] || fail "$output"
+    ip netns del "$ns-in"
+    ip netns del "$ns"
+    nothing_left c1
+}
