@@ -96,7 +96,8 @@ static size_t on_header(char *p, size_t size, size_t count, void *arg)
     while (value.n > 0 && (value.p[value.n - 1] == '\n' || value.p[value.n - 1] == '\r'))
         value.n--;
     if (str_starts(value, "HTTP/")) { /* of this hop: forget the redirect's */
-        f->out->media_type[0] = f->out->digest[0] = f->out->challenge[0] = f->out->location[0] = 0;
+        f->out->media_type[0] = f->out->digest[0] = f->out->challenge[0] = f->out->location[0] =
+            f->out->next[0] = 0;
         f->out->length = -1;
         return size * count;
     }
@@ -109,6 +110,11 @@ static size_t on_header(char *p, size_t size, size_t count, void *arg)
         keep(f->out->digest, sizeof(f->out->digest), value);
     } else if (str_ieq(name, "content-length") && str_to_u64(value, 0, INT64_MAX, &n)) {
         f->out->length = (int64_t)n;
+    } else if (str_ieq(name, "link") && value.n > 0 && value.p[0] == '<') {
+        value.p++, value.n--;
+        keep(f->out->next, sizeof(f->out->next), str_cut(&value, '>'));
+        if (memmem(value.p, value.n, "next", 4) == NULL)
+            f->out->next[0] = 0;
     } else if (str_ieq(name, "location")) {
         keep(f->out->location, sizeof(f->out->location), value);
     } else if (str_ieq(name, "www-authenticate")) {
@@ -277,22 +283,21 @@ static void set_options(struct flight *f, struct curl_slist *headers)
         curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)rq->offset);
 }
 
-/* A Location that is a path belongs to the host that was asked last. */
-static void make_absolute(CURL *c, struct http_reply *out)
+/* An address in an answer that is only a path belongs to the host that was asked last. */
+static void make_absolute(CURL *c, char *io, size_t size)
 {
     const char *asked = NULL;
     char *whole = NULL;
-    if (out->location[0] == 0)
+    if (io[0] == 0)
         return;
     CURLU *u = curl_url();
     (void)curl_easy_getinfo(c, CURLINFO_EFFECTIVE_URL, &asked);
     if (u == NULL || curl_url_set(u, CURLUPART_URL, asked, 0) != CURLUE_OK ||
-        curl_url_set(u, CURLUPART_URL, out->location, 0) != CURLUE_OK ||
-        curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK ||
-        strlen(whole) >= sizeof(out->location))
-        out->location[0] = 0;
+        curl_url_set(u, CURLUPART_URL, io, 0) != CURLUE_OK ||
+        curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK || strlen(whole) >= size)
+        io[0] = 0;
     else
-        memcpy(out->location, whole, strlen(whole) + 1);
+        memcpy(io, whole, strlen(whole) + 1);
     curl_free(whole);
     curl_url_cleanup(u);
 }
@@ -340,7 +345,8 @@ int http_do(struct http_pool *p, const struct http_request *rq, struct http_repl
     (void)curl_easy_getinfo(f.curl, CURLINFO_RETRY_AFTER, &wait_s);
     out->status = (int)status;
     out->retry_after_s = (int)MIN(wait_s, (curl_off_t)3600);
-    make_absolute(f.curl, out);
+    make_absolute(f.curl, out->location, sizeof(out->location));
+    make_absolute(f.curl, out->next, sizeof(out->next));
     curl_slist_free_all(headers);
     give_back(p, f.curl);
     if (out_no_tls != NULL)

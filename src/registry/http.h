@@ -48,6 +48,7 @@ struct http_reply {
     int64_t length;       /* Content-Length, -1 unknown */
     int retry_after_s;
     char location[4096]; /* of a 201 or 202, absolute; "" when absent */
+    char next[4096];     /* the next page (Link), absolute; "" when absent */
     struct buf body;     /* without sink, and of errors: at most 4 MiB */
 };
 

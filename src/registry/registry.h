@@ -8,11 +8,11 @@
 #ifndef HULL_REGISTRY_REGISTRY_H
 #define HULL_REGISTRY_REGISTRY_H
 
-#include "base/buf.h"
 #include "base/vec.h"
 #include "types/image_source.h"
 #include "types/image_target.h"
 #include "types/reference.h"
+#include "types/registry_job.h"
 
 struct registry_creds {
     const char *username, *password;
@@ -90,12 +90,17 @@ int registry_tags(const struct ref *ref, const struct registry_opts *opts, struc
 /**
  * Search as Docker Hub's index does it.
  *
- * term   "name" for the Hub, "host/name" for a registry that has a search of version 1.
+ * term   "words" for the Hub, "host/words" for a registry that has a search of version 1.
  * limit  1 to 100.
+ * out    its results are added to, in the arena.
  *
- * out is the answer's document as it came. Errors: NOT_FOUND when the registry has no search.
+ * Errors: NOT_FOUND when the registry has no search.
  */
-int registry_search(const char *term, int limit, const struct registry_opts *opts, struct buf *out,
-                    struct err *e);
+int registry_search(const char *term, int limit, const struct registry_opts *opts, struct arena *a,
+                    struct registry_answer *out, struct err *e);
+
+/** What a reference stands for, and the platforms that it is for. Errors: as resolve. */
+int registry_inspect(const struct ref *ref, const struct registry_opts *opts, struct arena *a,
+                     struct registry_answer *out, struct err *e);
 
 #endif

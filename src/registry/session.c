@@ -52,6 +52,7 @@ void session_done(struct session *s)
         return;
     for (size_t i = 0; i < s->n_peers; i++)
         free(s->peers[i].authorization);
+    free(s->refresh);
     http_pool_free(s->pool);
     pthread_mutex_destroy(&s->lock);
     arena_free(s->arena);
@@ -210,9 +211,15 @@ static int answer_challenge(struct session *s, struct peer *p, const struct http
     vec_each(scope, &s->scopes)
         vec_push_in(a, &scopes, *scope);
     pthread_mutex_unlock(&s->lock);
-    const struct token_wish wish = {.creds = &creds, .scopes = &scopes};
+    const struct token_wish wish = {.creds = &creds, .scopes = &scopes, .offline = s->offline};
     TRY(auth_token(s->pool, rq, &c, &wish, &token, e));
     set_authorization(s, p, mem_printf("Bearer %s", token.bearer));
+    if (token.refresh != NULL) {
+        pthread_mutex_lock(&s->lock);
+        free(s->refresh);
+        s->refresh = TAKE_PTR(token.refresh);
+        pthread_mutex_unlock(&s->lock);
+    }
     return 1;
 }
 
@@ -325,6 +332,16 @@ static enum verdict judge(struct session *s, struct peer *p, const struct sessio
     return stay;
 }
 
+static char *url_of(const struct registry_host *h, const struct session_call *c)
+{
+    int n = (int)strlen(h->base);
+    if (c->url != NULL)
+        return mem_strdup(c->url);
+    if (c->v1 && str_ends(str_of(h->base), "/v2"))
+        return mem_printf("%.*s1%s", n - 1, h->base, c->path);
+    return mem_printf("%s%s", h->base, c->path);
+}
+
 int session_do(struct session *s, struct http_request *rq, const struct session_call *c,
                struct http_reply *out, struct err *e)
 {
@@ -334,8 +351,7 @@ int session_do(struct session *s, struct http_request *rq, const struct session_
         bool no_tls = false;
         if (p == NULL)
             return err_set(e, ERR_UNAVAILABLE, "no host of %s does this", s->ref.domain);
-        auto_free char *url =
-            c->url != NULL ? mem_strdup(c->url) : mem_printf("%s%s", p->host->base, c->path);
+        auto_free char *url = url_of(p->host, c);
         rq->url = url;
         if (c->resume != NULL)
             c->resume(rq);

@@ -28,6 +28,8 @@ struct session {
     struct peer *peers;
     size_t n_peers;
     struct strv scopes; /* for every token; guarded by lock */
+    bool offline;       /* a refresh token is wanted as well */
+    char *refresh;      /* the last one that was given; guarded by lock; NULL: none */
     pthread_mutex_t lock;
 };
 
@@ -42,6 +44,7 @@ void session_add_scope(struct session *s, const char *scope);
 struct session_call {
     const char *path; /* behind the host's base: "/library/x/manifests/latest" */
     const char *url;  /* instead: as a host has named it; no other host is asked */
+    bool v1;          /* behind /v1 instead of /v2 */
     unsigned can;     /* what the host must be good for: HOST_PULL ... */
     bool first;       /* nothing was promised yet: a host that refuses is not asked twice */
     bool once;        /* no second try: the caller begins anew */

@@ -1,0 +1,46 @@
+/**
+ * The jobs of hull-registry: single questions to a registry, and their answers. The job travels as
+ * JSON in a memfd (sys/job.h).
+ *
+ *   op       asks                                       answer (registry_answer)
+ *   login    whether the credentials are good           token
+ *   inspect  what the reference stands for              descriptor, platforms
+ *   tags     the tags of the reference's repository     tags
+ *   search   an index for images                        results
+ */
+#ifndef HULL_TYPES_REGISTRY_JOB_H
+#define HULL_TYPES_REGISTRY_JOB_H
+
+#include "types/oci_descriptor.h"
+
+/* reference: complete; for login the registry's domain alone. host_dir: see registry/registry.h. */
+#define REGISTRY_JOB(T, F)                                          \
+    F(T, str, op, "op", 0)                                          \
+    F(T, str, reference, "reference", JSON_OMITEMPTY)               \
+    F(T, str, host_dir, "hostDir", JSON_OMITEMPTY)                  \
+    F(T, str, username, "username", JSON_OMITEMPTY)                 \
+    F(T, str, password, "password", JSON_OMITEMPTY)                 \
+    F(T, str, identity_token, "identityToken", JSON_OMITEMPTY)      \
+    F(T, str, registry_token, "registryToken", JSON_OMITEMPTY)      \
+    F(T, str, term, "term", JSON_OMITEMPTY) /* search: the words */ \
+    F(T, i64, limit, "limit", JSON_OMITEMPTY)
+JSON_TYPE(registry_job, REGISTRY_JOB)
+
+/* One item of GET /images/search, and of an index's own answer. */
+#define SEARCH_RESULT(T, F)                     \
+    F(T, i64, star_count, "star_count", 0)      \
+    F(T, bool, is_official, "is_official", 0)   \
+    F(T, str, name, "name", 0)                  \
+    F(T, bool, is_automated, "is_automated", 0) \
+    F(T, str, description, "description", 0)
+JSON_TYPE(search_result, SEARCH_RESULT)
+
+#define REGISTRY_ANSWER(T, F)                                           \
+    F(T, str, token, "token", JSON_OMITEMPTY)                           \
+    F(T, obj, descriptor, "descriptor", JSON_OMITEMPTY, oci_descriptor) \
+    F(T, list, platforms, "platforms", JSON_OMITEMPTY, oci_platform)    \
+    F(T, strv, tags, "tags", JSON_OMITEMPTY)                            \
+    F(T, list, results, "results", JSON_OMITEMPTY, search_result)
+JSON_TYPE(registry_answer, REGISTRY_ANSWER)
+
+#endif
