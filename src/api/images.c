@@ -158,3 +158,17 @@ HANDLER(post_commit)
     TRY(container_commit(c, &o, &b, e));
     return req_reply(rq, 201, &b);
 }
+
+HANDLER(post_image_push)
+{
+    struct sink sink = req_sink_now(rq, "application/json");
+    const struct push_opts o = {
+        .name = rq->vars[0],
+        .tag = req_query(rq, "tag"),
+        .platform = rq->version >= 46 ? req_query(rq, "platform") : NULL,
+        .auth = http_req_head(rq->http, "X-Registry-Auth"),
+        .cancel_fd = req_cancel_fd(rq),
+    };
+    TRY(image_push(rq->engine, &o, &sink, e));
+    return end_stream(rq);
+}

@@ -85,6 +85,11 @@ HANDLER(post_image_tag);
 HANDLER(delete_image);
 HANDLER(post_images_prune);
 HANDLER(post_commit);
+HANDLER(post_image_push);
+/* registry.c */
+HANDLER(get_images_search);
+HANDLER(get_distribution);
+HANDLER(post_auth);
 /* networks.c */
 HANDLER(get_networks);
 HANDLER(get_network);

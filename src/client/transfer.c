@@ -33,6 +33,7 @@ struct xfer {
     int cancel_fd;
 
     const struct transfer_auth *credentials;
+    const char *reference; /* that they are for */
     transfer_progress_fn *on_progress;
     transfer_read_fn *read;
     transfer_write_fn *write;
@@ -126,10 +127,25 @@ static int take_progress(struct xfer *x, struct err *e)
     return x->on_progress(x->arg, &p, e);
 }
 
+/* The host that asks is the reference's own registry, and no mirror of it. */
+static bool is_own_host(const char *reference, const char *host)
+{
+    static const char *const hub[] = {"registry-1.docker.io", "index.docker.io"};
+    struct str rest = str_of(reference), domain = str_cut(&rest, '/');
+
+    if (str_eq(domain, host))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(hub); i++)
+        if (str_eq(domain, "docker.io") && strcmp(host, hub[i]) == 0)
+            return true;
+    return false;
+}
+
 static int take_auth(struct xfer *x, struct err *e)
 {
     const struct transfer_auth *c = x->credentials;
     Pb__Any *any;
+    Transfer__AuthRequest *q;
     Transfer__AuthResponse r = TRANSFER__AUTH_RESPONSE__INIT;
     struct err ignored = {0};
 
@@ -137,7 +153,10 @@ static int take_auth(struct xfer *x, struct err *e)
         stream_end(&x->auth);
         return 0;
     }
-    if (c->registry_token != NULL) {
+    TRY(pb_any_unpack(any, &transfer__auth_request__descriptor, x->a, &q, e));
+    if (!is_own_host(x->reference, q->host)) {
+        r.authtype = TRANSFER__AUTH_TYPE__NONE;
+    } else if (c->registry_token != NULL) {
         r.authtype = TRANSFER__AUTH_TYPE__HEADER;
         r.secret = arena_printf(x->a, "Bearer %s", c->registry_token);
     } else if (c->identity_token != NULL) {
@@ -291,8 +310,9 @@ static int registry(struct xfer *x, const struct transfer_pull *p, struct arena 
 
     out->reference = (char *)p->reference;
     out->resolver = resolver;
-    if (p->plain_http)
-        resolver->default_scheme = (char *)"http";
+    x->reference = p->reference;
+    if (p->host_dir != NULL)
+        resolver->host_dir = (char *)p->host_dir;
     if (p->auth != NULL) {
         TRY(side_stream(x, "auth", names, &id, &x->auth, e));
         resolver->auth_stream = (char *)id;

@@ -37,9 +37,9 @@ struct transfer_pull {
     const char *store_as;             /* image name to write; NULL: reference */
     const char *os, *arch, *variant;  /* platform; NULL: the daemon's own */
     const struct transfer_auth *auth; /* NULL: anonymous */
-    bool plain_http;
-    const char *snapshotter; /* unpacked into this one; NULL: not unpacked */
-    int cancel_fd;           /* readable means: give up; -1: none */
+    const char *host_dir;             /* directory of hosts.toml files; NULL: none */
+    const char *snapshotter;          /* unpacked into this one; NULL: not unpacked */
+    int cancel_fd;                    /* readable means: give up; -1: none */
     transfer_progress_fn *progress;
     void *arg;
 };

@@ -121,8 +121,23 @@ static void fill_in(struct daemon_config *c)
     c->min_api_version = or_else(min, c->min_api_version);
 }
 
+static int check_mirror(const char *url, struct err *e)
+{
+    const char *end = strstr(url, "://"), *rest = end != NULL ? end + 3 : url;
+    if (end == NULL)
+        return err_set(e, ERR_INVALID, "invalid mirror: no scheme specified for \"%.200s\"", url);
+    if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
+        return err_set(e, ERR_INVALID, "invalid mirror: unsupported scheme \"%.*s\" in \"%.200s\"",
+                       (int)(end - url), url, url);
+    if (rest[0] == '\0' || strpbrk(rest, "?#@\" ") != NULL)
+        return err_set(e, ERR_INVALID, "invalid mirror: \"%.200s\" is not a valid URI", url);
+    return 0;
+}
+
 static int check(const struct daemon_config *c, struct err *e)
 {
+    vec_each(m, &c->registry_mirrors)
+        TRY(check_mirror(*m, e));
     enum log_level level;
     if (!log_level_parse(c->log_level, &level))
         return err_set(e, ERR_INVALID, "invalid logging level: %.200s", c->log_level);

@@ -37,7 +37,7 @@ struct daemon_config {
     int64_t stop_timeout_s;
     bool no_new_privileges;
     const char *seccomp_profile;
-    struct strv labels, insecure_registries;
+    struct strv labels, insecure_registries, registry_mirrors;
 
     const char *bridge, *bip, *fixed_cidr, *host_ip;
     struct strv address_pools; /* "base=...,size=..." */

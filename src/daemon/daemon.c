@@ -191,6 +191,7 @@ static int open_engine(struct daemon *d, const char *address, const char *helper
         .no_firewall = !c->iptables,
         .ignore_foreign_firewall = c->respect_firewalls,
         .insecure_registries = &c->insecure_registries,
+        .registry_mirrors = &c->registry_mirrors,
         .labels = &c->labels,
         .version = HULL_VERSION,
     };

@@ -87,6 +87,8 @@ const struct daemon_option daemon_options[] = {
     WORKS("label", "labels", OPT_LIST, labels, "KEY=VALUE labels of this daemon"),
     WORKS("insecure-registry", "insecure-registries", OPT_LIST, insecure_registries,
           "registries without verified TLS"),
+    WORKS("registry-mirror", "registry-mirrors", OPT_LIST, registry_mirrors,
+          "URLs that are asked before Docker Hub"),
 
     SHORT("bridge", 'b', NULL, OPT_STR, BOTH, bridge,
           "bridge of the default network; none: no network"),
@@ -154,7 +156,6 @@ const struct daemon_option daemon_options[] = {
     MISSING_BOOL("ipv6"),
     MISSING("metrics-addr", NULL),
     MISSING("node-generic-resource", "node-generic-resources"),
-    MISSING("registry-mirror", "registry-mirrors"),
     MISSING_BOOL("rootless"),
     MISSING_BOOL("selinux-enabled"),
     {"storage-driver", 's', NULL, OPT_ANY, OPT_MISSING, BOTH, 0, NULL},

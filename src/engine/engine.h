@@ -36,7 +36,7 @@ struct engine_opts {
     const char *containerd;    /* address of the socket; required */
     const char *containerd_ns; /* [moby] */
     const char *snapshotter;   /* [overlayfs] */
-    const char *helper_dir;    /* where hull-unpack, hull-logger and hull-portd are; required */
+    const char *helper_dir;    /* where hull-unpack and its like are; required */
     const struct engine_runtime *runtimes;
     size_t n_runtimes;             /* [hull, runc] */
     const char *default_runtime;   /* [hull] */
@@ -58,6 +58,7 @@ struct engine_opts {
     const char *nft_table; /* name of our nft table [hull] */
     bool no_icc, no_ip_masq, no_ip_forward, no_firewall, ignore_foreign_firewall;
     const struct strv *insecure_registries; /* besides loopback */
+    const struct strv *registry_mirrors;    /* URLs, for docker.io */
     const struct strv *labels;              /* of the daemon */
     const char *version;                    /* [HULL_VERSION] */
 };

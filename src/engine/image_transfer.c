@@ -2,36 +2,14 @@
 #include <errno.h>
 
 #include "base/log.h"
-#include "base/base64.h"
 #include "client/transfer.h"
 #include "engine/image_store.h"
 #include "engine/images.h"
-#include "types/image.h"
+#include "engine/progress.h"
+#include "engine/registry.h"
 #include "types/reference.h"
-#include "types/system.h"
-
-enum { AUTH_MAX = 64 << 10, LINE_MAX_BYTES = 64 << 10 };
 
 /* ---- progress lines ---- */
-
-static int write_line(const struct sink *sink, const struct progress_line *l, struct err *e)
-{
-    auto_buf struct buf b = BUF_MAX(LINE_MAX_BYTES);
-
-    json_write(&progress_line_json, l, &b);
-    buf_adds(&b, "\r\n");
-    return sink->write(sink->arg, b.p, b.n, e);
-}
-
-/* An error once lines have gone out: into the stream. */
-static void write_error(const struct sink *sink, const struct err *why)
-{
-    struct progress_error detail = {.message = why->msg};
-    struct progress_line l = {.error_detail = &detail, .error = why->msg};
-    struct err ignored = {0};
-
-    (void)write_line(sink, &l, &ignored); /* who does not listen any more does not miss it */
-}
 
 struct layer {
     const char *digest;
@@ -49,7 +27,7 @@ struct report {
     const struct sink *sink;
     struct arena *a;
     VEC(struct layer) layers;
-    bool quiet, started;
+    bool quiet, started, any;  /* any: of this or of an image before it */
     struct progress_line head; /* goes out before the first line of a pull; status NULL: none */
     struct strv saved;         /* names of images that were stored (load) */
 };
@@ -60,8 +38,8 @@ static int begin_lines(struct report *r, struct err *e)
 {
     if (r->started)
         return 0;
-    r->started = true;
-    return r->head.status != NULL ? write_line(r->sink, &r->head, e) : 0;
+    r->started = r->any = true;
+    return r->head.status != NULL ? progress_write(r->sink, &r->head, e) : 0;
 }
 
 static struct layer *layer_of(struct report *r, const char *digest)
@@ -84,7 +62,7 @@ static int layer_line(struct report *r, const struct layer *l, const char *statu
 
     TRY(begin_lines(r, e));
     line.id = arena_printf(r->a, "%.12s", digest_hex(l->digest));
-    return write_line(r->sink, &line, e);
+    return progress_write(r->sink, &line, e);
 }
 
 /* What the service calls the states of a part. */
@@ -151,36 +129,9 @@ static int finish_layers(struct report *r, struct err *e)
     return 0;
 }
 
-/* ---- credentials ---- */
-
 static const char *given(const char *s)
 {
     return s != NULL && s[0] != '\0' ? s : NULL;
-}
-
-/* X-Registry-Auth; what cannot be read counts as nothing, as in Docker. */
-static const struct transfer_auth *read_auth(const char *header, struct arena *a)
-{
-    auto_buf struct buf b = BUF_MAX(AUTH_MAX);
-    struct auth_config c;
-    struct transfer_auth *t;
-    struct err ignored = {0};
-
-    if (given(header) == NULL || !base64_decode(header, &b) ||
-        json_parse(&auth_config_json, &c, buf_cstr(&b), b.n, a, &ignored) < 0)
-        return NULL;
-    t = ARENA_NEW(a, struct transfer_auth);
-    *t = (struct transfer_auth){given(c.username), given(c.password), given(c.identity_token),
-                                given(c.registry_token)};
-    return t->username != NULL || t->identity_token != NULL || t->registry_token != NULL ? t : NULL;
-}
-
-static bool is_plain_http(struct engine *g, const char *domain)
-{
-    if (strncmp(domain, "localhost", 9) == 0 || strncmp(domain, "127.", 4) == 0 ||
-        strncmp(domain, "[::1]", 5) == 0)
-        return true;
-    return g->o.insecure_registries != NULL && strv_has(g->o.insecure_registries, domain);
 }
 
 /* ---- pull ---- */
@@ -196,8 +147,6 @@ static int pull_reference(const struct pull_opts *o, struct arena *a, struct ref
     if (tag != NULL)
         name = arena_printf(a, "%s%c%s", name, strncmp(tag, "sha256:", 7) == 0 ? '@' : ':', tag);
     TRY(ref_parse(name, out, e));
-    if (out->tag[0] == '\0' && out->digest[0] == '\0')
-        ref_default_tag(out);
     if (strcmp(out->path, "library/scratch") == 0)
         return err_set(e, ERR_FORBIDDEN, "'scratch' is a reserved name");
     return 0;
@@ -209,12 +158,14 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
     char full[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
     struct oci_platform platform;
     struct ctd_image before = {.digest = ""}, after;
+    const char *host_dir;
     bool same;
     int had;
 
     ref_format(ref, full);
     ref_familiar(ref, familiar);
     TRY(oci_platform_parse(o->platform != NULL ? o->platform : "", r->a, &platform, e));
+    TRY(registry_host_dir(g, ref->domain, r->a, &host_dir, e));
     had = ctd_image_get(g->ctd, full, r->a, &before, e);
     TRY(had);
     if (had > 0)
@@ -225,8 +176,8 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
                                     .os = platform.os,
                                     .arch = platform.architecture,
                                     .variant = given(platform.variant),
-                                    .auth = read_auth(o->auth, r->a),
-                                    .plain_http = is_plain_http(g, ref->domain),
+                                    .auth = registry_auth_read(o->auth, r->a),
+                                    .host_dir = host_dir,
                                     .snapshotter = g->o.snapshotter,
                                     .cancel_fd = o->cancel_fd,
                                     .progress = on_progress,
@@ -250,10 +201,33 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
     struct progress_line status = {
         .status = arena_printf(r->a, "Status: %s for %s",
                                same ? "Image is up to date" : "Downloaded newer image", familiar)};
-    TRY(write_line(r->sink, &digest, e));
-    TRY(write_line(r->sink, &status, e));
+    TRY(progress_write(r->sink, &digest, e));
+    TRY(progress_write(r->sink, &status, e));
     image_event(g, "pull", familiar, familiar);
     return 0;
+}
+
+/* One after the other, as Docker does; what fails ends it. */
+static int pull_tags(struct engine *g, const struct ref *repo, const struct pull_opts *o,
+                     struct report *r, struct err *e)
+{
+    char full[REF_TEXT_MAX];
+    struct registry_job job = {.op = "tags", .reference = full};
+    struct registry_answer answer;
+
+    ref_format(repo, full);
+    TRY(registry_ask(g, &job, repo->domain, registry_auth_read(o->auth, r->a), o->cancel_fd, r->a,
+                     &answer, e));
+    vec_each(tag, &answer.tags) {
+        struct ref ref;
+
+        TRY(ref_parse_full(arena_printf(r->a, "%s:%s", full, *tag), &ref, e));
+        r->started = false;
+        r->layers.n = 0;
+        TRY(pull_now(g, &ref, o, r, e));
+    }
+    return answer.tags.n > 0 ? 0
+                             : err_set(e, ERR_NOT_FOUND, "repository %s has no tags", repo->path);
 }
 
 int image_pull(struct engine *g, const struct pull_opts *o, const struct sink *sink, struct err *e)
@@ -270,13 +244,14 @@ int image_pull(struct engine *g, const struct pull_opts *o, const struct sink *s
         return err_set(
             e, ERR_UNIMPLEMENTED,
             "pull needs a containerd with the transfer service (2.0 or newer, or hull-containerd)");
-    if (pull_now(g, &ref, o, &r, &why) == 0)
+    bool all = ref.tag[0] == '\0' && ref.digest[0] == '\0';
+    if ((all ? pull_tags(g, &ref, o, &r, &why) : pull_now(g, &ref, o, &r, &why)) == 0)
         return 0;
-    if (!r.started) {
+    if (!r.any) {
         *e = why;
         return -1;
     }
-    write_error(sink, &why);
+    progress_fail(sink, &why);
     return 0;
 }
 
@@ -319,7 +294,7 @@ static int loaded_line(struct engine *g, struct report *r, const char *name, str
         line.stream = arena_printf(r->a, "Loaded image: %s\n", familiar);
     }
     image_event(g, "load", img.digest, img.digest);
-    return write_line(r->sink, &line, e);
+    return progress_write(r->sink, &line, e);
 }
 
 static int load_now(struct engine *g, struct load_arg *l, int cancel_fd, struct err *e)
@@ -357,7 +332,7 @@ int image_load(struct engine *g, bool quiet, const struct source_stream *body,
             e, ERR_UNIMPLEMENTED,
             "load needs a containerd with the transfer service (2.0 or newer, or hull-containerd)");
     if (load_now(g, &l, cancel_fd, &why) < 0)
-        write_error(sink, &why);
+        progress_fail(sink, &why);
     return 0;
 }
 

@@ -4,9 +4,9 @@
 
 #include "engine/engine.h"
 
-/* POST /images/create?fromImage=. Progress goes to sink as JSON lines ending in \r\n. When nothing
- * was written yet an error is for the status; afterwards it has been written into the stream and 0
- * is returned. */
+/* POST /images/create?fromImage=; without tag and digest all tags. Progress goes to sink as JSON
+ * lines ending in \r\n. When nothing was written yet an error is for the status; afterwards it has
+ * been written into the stream and 0 is returned. */
 struct pull_opts {
     const char *from_image, *tag, *platform; /* as in the query; NULL or "" */
     const char *auth;                        /* X-Registry-Auth as it came; NULL */
@@ -14,6 +14,15 @@ struct pull_opts {
     int cancel_fd;
 };
 int image_pull(struct engine *g, const struct pull_opts *o, const struct sink *sink, struct err *e);
+
+/** POST /images/{name}/push. As image_pull; unknown tags are told in the stream, too. */
+struct push_opts {
+    const char *name, *tag; /* tag NULL or "": that of the name, else all tags */
+    const char *platform;   /* JSON, as in the query; NULL or "" */
+    const char *auth;       /* X-Registry-Auth as it came; NULL */
+    int cancel_fd;
+};
+int image_push(struct engine *g, const struct push_opts *o, const struct sink *sink, struct err *e);
 
 /* The body of a load or an import: > 0 bytes at p, 0 at its end, -1 with e. */
 struct source_stream {

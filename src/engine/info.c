@@ -192,6 +192,9 @@ static void registry_fill(struct engine *g, struct system_info *i, struct arena 
             x->val = ARENA_NEW(a, struct info_index);
             x->val->name = *r;
         }
+    if (g->o.registry_mirrors != NULL)
+        vec_each(m, g->o.registry_mirrors)
+            vec_push_in(a, &i->registry->mirrors, *m);
     i->index_server_address = "https://index.docker.io/v1/";
 }
 

@@ -194,7 +194,6 @@ static void what_is_missing_says_so(void **state)
     expect("POST /v1.51/build HTTP/1.1", NULL, 501,
            "{\"message\":\"building images is not supported yet\"}\n");
     expect("GET /services HTTP/1.1", NULL, 501, "swarm mode is not supported yet");
-    expect("POST /images/team/app/push HTTP/1.1", NULL, 501, "pushing images");
 }
 
 static void parameters_are_read_as_docker_does(void **state)
@@ -353,6 +352,26 @@ static void a_pull_fails_with_a_status_until_it_has_said_something(void **state)
     expect("POST /images/create?fromSrc=http://x/y HTTP/1.1", NULL, 501, "importing from a URL");
 }
 
+static void registries_are_asked(void **state)
+{
+    (void)state;
+    expect(
+        "POST /v1.51/images/r.example:5000/team/app/push?tag=1 HTTP/1.1\r\nX-Registry-Auth: e30=",
+        NULL, 200, "{\"status\":\"x\"}\r\n");
+    assert_string_equal(fake_call, "push r.example:5000/team/app 1 - e30=");
+    expect("POST /v1.46/images/app/push?platform=%7B%7D HTTP/1.1", NULL, 200, "x");
+    assert_string_equal(fake_call, "push app - {} -");
+    expect("POST /v1.45/images/app/push?platform=%7B%7D HTTP/1.1", NULL, 200, "x");
+    assert_string_equal(fake_call, "push app - - -");
+    expect("GET /distribution/team/app:1/json HTTP/1.1", NULL, 200, "{}");
+    assert_string_equal(fake_call, "distribution team/app:1 -");
+    expect("GET /images/search?term=a/b&limit=3&filters=%7B%7D HTTP/1.1", NULL, 200, "[]");
+    assert_string_equal(fake_call, "search a/b 3 {}");
+    expect("POST /auth HTTP/1.1" JSON, "{\"username\":\"u\",\"password\":\"right\"}", 200, "{}");
+    expect("POST /auth HTTP/1.1" JSON, "{\"username\":\"u\"}", 401,
+           "{\"message\":\"incorrect username or password\"}\n");
+}
+
 static void a_load_reads_all_and_may_answer_meanwhile(void **state)
 {
     (void)state;
@@ -399,6 +418,7 @@ int main(void)
         cmocka_unit_test(attach_takes_the_connection_or_fails_raw),
         cmocka_unit_test(exec_start_hijacks_with_the_usual_headers),
         cmocka_unit_test(a_pull_fails_with_a_status_until_it_has_said_something),
+        cmocka_unit_test(registries_are_asked),
         cmocka_unit_test(a_load_reads_all_and_may_answer_meanwhile),
         cmocka_unit_test(archives_need_a_path),
         cmocka_unit_test(stats_are_a_stream_or_one_document),
