@@ -40,6 +40,7 @@ int cli_init(struct cli *c, struct err *e)
         c->config_dir =
             arena_printf(c->arena, "%s/.docker", env("HOME") != NULL ? env("HOME") : "/root");
     c->config = config_load(c->config_dir);
+    c->auth_config = env("DOCKER_AUTH_CONFIG");
     c->fixed_version = env("DOCKER_API_VERSION");
     if (c->fixed_version != NULL && *c->fixed_version == 'v')
         c->fixed_version++;

@@ -20,6 +20,7 @@ struct cli {
     const char *tls_ca, *tls_cert, *tls_key;
     bool tls, tls_verify, debug;
     const char *fixed_version; /* DOCKER_API_VERSION; NULL: negotiate */
+    const char *auth_config;   /* DOCKER_AUTH_CONFIG: credentials before all stored ones; NULL */
     char version[8];           /* the API version spoken; "" until the first request */
     char server_version[8];    /* what the daemon's ping told */
     struct http_client *http;

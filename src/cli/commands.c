@@ -4,7 +4,7 @@
 
 /* clang-format off */
 #define COMMANDS(X)                                                                                \
-    X(run) X(exec) X(ps) X(pull) X(images) X(version) X(info)                                      \
+    X(run) X(exec) X(ps) X(pull) X(push) X(images) X(login) X(logout) X(search) X(version) X(info)                                      \
     X(attach) X(commit) X(cp) X(create) X(events) X(export) X(history) X(import) X(inspect) X(kill) X(load) X(logs)    \
     X(pause) X(port) X(rename) X(restart) X(rm) X(rmi) X(save) X(start) X(stats) X(stop) X(tag) X(top)     \
     X(unpause) X(wait)                                                                             \

@@ -4,16 +4,14 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 
-#include "base/base64.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/credentials.h"
 #include "cli/table.h"
 #include "sys/fd.h"
 #include "sys/path.h"
-#include "types/system.h"
 
 #define CONFIG_MAX (4u << 20)
-#define HUB_KEY "https://index.docker.io/v1/"
 
 struct json_object *config_load(const char *dir)
 {
@@ -96,50 +94,27 @@ int context_load(struct cli *c, struct err *e)
     return 0;
 }
 
-/* The registry's host of an image reference: its first part when that looks like a host, else the
- * default. */
-static void registry_of(const char *image, char *out, size_t size)
+int config_save(struct cli *c, struct err *e)
 {
-    struct str rest = str_of(image), first = str_cut(&rest, '/');
-    bool host = rest.n > 0 && (str_index(first, '.') >= 0 || str_index(first, ':') >= 0 ||
-                               str_eq(first, "localhost"));
-    if (!host || str_eq(first, "docker.io") || str_eq(first, "index.docker.io"))
-        (void)snprintf(out, size, "%s", HUB_KEY);
-    else
-        (void)snprintf(out, size, "%.*s", STR_ARG(first));
-}
-
-static const char *str_of_key(struct json_object *o, const char *key)
-{
-    struct json_object *v;
-    return json_object_object_get_ex(o, key, &v) ? json_object_get_string(v) : NULL;
+    auto_free char *path = mem_printf("%s/config.json", c->config_dir);
+    auto_free char *real = realpath(path, NULL); /* through a link, if it is one */
+    char *file = real != NULL ? real : path, *slash = strrchr(file, '/');
+    const char *text = json_object_to_json_string_ext(
+        c->config, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_PRETTY_TAB | JSON_C_TO_STRING_SPACED |
+                       JSON_C_TO_STRING_NOSLASHESCAPE);
+    *slash = '\0';
+    TRY(path_mkdirs(file, 0700, e));
+    auto_fd int dir = open(file, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(e, "open %s", file);
+    return file_replace(dir, slash + 1, text, strlen(text), 0600, e);
 }
 
 int cli_registry_auth(struct cli *c, const char *image, const char **out, struct err *e)
 {
-    struct json_object *auths = NULL, *entry = NULL;
-    char host[512];
-    *out = "";
-    registry_of(image, host, sizeof(host));
-    if (c->config == NULL || !json_object_object_get_ex(c->config, "auths", &auths) ||
-        !json_object_object_get_ex(auths, host, &entry))
-        return 0;
-    struct auth_config auth = {.server_address = host,
-                               .identity_token = str_of_key(entry, "identitytoken"),
-                               .registry_token = str_of_key(entry, "registrytoken")};
-    auto_buf struct buf pair = BUF_MAX(65536);
-    const char *encoded = str_of_key(entry, "auth");
-    if (encoded != NULL) {
-        if (!base64_decode(encoded, &pair) || pair.p == NULL || strchr(pair.p, ':') == NULL)
-            return err_set(e, ERR_INVALID, "invalid auth configuration file");
-        char *colon = strchr(pair.p, ':');
-        *colon = '\0';
-        auth.username = pair.p;
-        auth.password = colon + 1;
-    }
-    auto_buf struct buf json = BUF_MAX(65536), text = BUF_MAX(131072);
-    json_write(&auth_config_json, &auth, &json);
-    base64_encode_url(json.p, json.n, &text);
-    *out = arena_strdup(c->arena, buf_cstr(&text));
-    return 0;
+    struct str rest = str_of(image), first = str_cut(&rest, '/');
+    bool host = rest.n > 0 && (str_index(first, '.') >= 0 || str_index(first, ':') >= 0 ||
+                               str_eq(first, "localhost"));
+    const char *server = host ? arena_strndup(c->arena, first.p, first.n) : NULL;
+    return credentials_header(c, credentials_key(c, server), out, e);
 }

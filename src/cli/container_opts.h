@@ -58,6 +58,13 @@ int container_create_or_pull(struct call *c, const struct container_opts *o,
 int image_pull_show(struct cli *cli, const char *image, const char *platform, FILE *to, bool quiet,
                     struct err *e);
 
+/** The same by its parts; tag NULL: all tags of the repository. */
+int image_fetch(struct cli *cli, const char *name, const char *tag, const char *platform, FILE *to,
+                bool quiet, struct err *e);
+
+/** What is before the tag or digest, and that (or the default tag) in *out_tag. */
+const char *reference_split(struct cli *cli, const char *image, const char **out_tag);
+
 /** The reference with its default tag when it has neither tag nor digest. *out_added: true then. */
 const char *reference_with_tag(struct cli *cli, const char *image, bool *out_added);
 

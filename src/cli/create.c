@@ -17,17 +17,28 @@ const char *reference_with_tag(struct cli *cli, const char *image, bool *out_add
     return *out_added ? arena_printf(cli->arena, "%s:latest", image) : image;
 }
 
+const char *reference_split(struct cli *cli, const char *image, const char **out_tag)
+{
+    bool added;
+    const char *ref = reference_with_tag(cli, image, &added);
+    const char *at = strchr(ref, '@'), *colon = strrchr(ref, ':');
+    *out_tag = at != NULL ? at + 1 : colon + 1;
+    return arena_strndup(cli->arena, ref, (size_t)((at != NULL ? at : colon) - ref));
+}
+
 int image_pull_show(struct cli *cli, const char *image, const char *platform, FILE *to, bool quiet,
                     struct err *e)
 {
-    bool added;
-    const char *ref = reference_with_tag(cli, image, &added), *auth;
-    const char *at = strchr(ref, '@'), *colon = strrchr(ref, ':');
-    const char *tag = at != NULL ? at + 1 : colon + 1;
-    size_t name = (size_t)((at != NULL ? at : colon) - ref);
-    TRY(cli_registry_auth(cli, image, &auth, e));
-    const char *path =
-        cli_query(cli, "/images/create", "fromImage", arena_strndup(cli->arena, ref, name));
+    const char *tag, *name = reference_split(cli, image, &tag);
+    return image_fetch(cli, name, tag, platform, to, quiet, e);
+}
+
+int image_fetch(struct cli *cli, const char *name, const char *tag, const char *platform, FILE *to,
+                bool quiet, struct err *e)
+{
+    const char *auth;
+    TRY(cli_registry_auth(cli, name, &auth, e));
+    const char *path = cli_query(cli, "/images/create", "fromImage", name);
     path = cli_query(cli, path, "tag", tag);
     path = cli_query(cli, path, "platform", platform);
     struct http_call_header head = {"X-Registry-Auth", auth};

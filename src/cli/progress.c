@@ -15,6 +15,8 @@ struct screen {
     FILE *to;
     bool tty, quiet;
     unsigned cols;
+    progress_aux_fn *aux; /* NULL: nobody wants them */
+    void *arg;
     struct strv ids; /* the id of each row, first row first */
 };
 
@@ -98,6 +100,8 @@ static int take_line(struct screen *s, const char *p, size_t n, struct err *e)
     const char *why = l.error_detail != NULL ? l.error_detail->message : l.error;
     if (why != NULL && *why != '\0')
         return err_set(e, ERR_INTERNAL, "%s", why);
+    if (l.aux != NULL && s->aux != NULL)
+        s->aux(s->arg, l.aux);
     if (l.aux == NULL || l.status != NULL || l.stream != NULL)
         show_line(s, &l);
     return 0;
@@ -105,8 +109,15 @@ static int take_line(struct screen *s, const char *p, size_t n, struct err *e)
 
 int progress_show(struct cli *c, struct http_resp *r, FILE *to, bool quiet, struct err *e)
 {
+    return progress_show_aux(c, r, to, quiet, NULL, NULL, e);
+}
+
+int progress_show_aux(struct cli *c, struct http_resp *r, FILE *to, bool quiet,
+                      progress_aux_fn *aux, void *arg, struct err *e)
+{
     auto_buf struct buf pending = BUF_MAX(LINE_MAX_BYTES);
-    struct screen s = {.c = c, .to = to, .tty = term_is(fileno(to)), .quiet = quiet};
+    struct screen s = {
+        .c = c, .to = to, .tty = term_is(fileno(to)), .quiet = quiet, .aux = aux, .arg = arg};
     unsigned rows;
     int rc = 0;
     term_size(fileno(to), &rows, &s.cols);

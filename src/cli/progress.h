@@ -17,4 +17,9 @@
  */
 int progress_show(struct cli *c, struct http_resp *r, FILE *to, bool quiet, struct err *e);
 
+/** As progress_show; aux gets the text of each aux object. */
+typedef void progress_aux_fn(void *arg, const char *json);
+int progress_show_aux(struct cli *c, struct http_resp *r, FILE *to, bool quiet,
+                      progress_aux_fn *aux, void *arg, struct err *e);
+
 #endif

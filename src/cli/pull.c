@@ -1,4 +1,4 @@
-/* hull pull, load, import: how images come in. */
+/* hull pull, push, load, import: how images come and go. */
 #include <fcntl.h>
 
 #include "base/mem.h"
@@ -9,9 +9,10 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include "sys/fd.h"
+#include "types/oci_image.h"
 
 struct pull_opts {
-    bool all_tags, quiet;
+    bool all_tags, quiet, ignored;
     const char *platform, *input, *message;
     struct strv change;
 };
@@ -27,11 +28,25 @@ static const char *canonical(struct cli *cli, const char *ref)
     return arena_printf(cli->arena, "docker.io/%s%s", rest.n > 0 ? "" : "library/", ref);
 }
 
+/* The argument without a tag, for -a. */
+static int whole_repository(struct call *c, const char *arg, struct err *e)
+{
+    bool added;
+    (void)reference_with_tag(c->cli, arg, &added);
+    return added ? 0 : err_set(e, ERR_INVALID, "tag can't be used with --all-tags/-a");
+}
+
 static int pull_run(struct call *c, struct err *e)
 {
     const struct pull_opts *o = c->opts;
     bool added;
     const char *ref = reference_with_tag(c->cli, c->args.v[0], &added);
+    if (o->all_tags) {
+        TRY(whole_repository(c, c->args.v[0], e));
+        TRY(image_fetch(c->cli, c->args.v[0], NULL, o->platform, stdout, o->quiet, e));
+        put_line("%s", canonical(c->cli, c->args.v[0]));
+        return 0;
+    }
     if (added && !o->quiet)
         put_line("Using default tag: latest");
     (void)fflush(stdout);
@@ -39,6 +54,81 @@ static int pull_run(struct call *c, struct err *e)
     put_line("%s", canonical(c->cli, ref));
     return 0;
 }
+
+/* ---- push ---- */
+
+#define NOTE_INSTEAD(T, F)                                 \
+    F(T, bool, instead, "manifestPushedInsteadOfIndex", 0) \
+    F(T, val, index, "originalIndex", 0, oci_descriptor)   \
+    F(T, val, manifest, "selectedManifest", 0, oci_descriptor)
+JSON_TYPE(note_instead, NOTE_INSTEAD)
+JSON_DESC(note_instead, NOTE_INSTEAD)
+
+struct notes {
+    struct arena *a;
+    VEC(const char *) v;
+};
+
+static void take_note(void *arg, const char *json)
+{
+    struct notes *n = arg;
+    struct note_instead note;
+    struct err ignored = {0};
+    if (json_parse(&note_instead_json, &note, json, strlen(json), n->a, &ignored) < 0 ||
+        !note.instead)
+        return;
+    const char *text = arena_printf(n->a,
+                                    "Not all multiplatform-content is present and only the "
+                                    "available single-platform image was pushed\n%s -> %s",
+                                    note.index.digest, note.manifest.digest);
+    vec_push_in(n->a, &n->v, text);
+}
+
+static int platform_json(struct cli *cli, const char *text, const char **out, struct err *e)
+{
+    auto_buf struct buf b = BUF_MAX(4096);
+    struct oci_platform p;
+    *out = NULL;
+    if (text == NULL)
+        return 0;
+    TRY(oci_platform_parse(text, cli->arena, &p, e));
+    json_write(&oci_platform_json, &p, &b);
+    *out = arena_strdup(cli->arena, buf_cstr(&b));
+    return 0;
+}
+
+static int push_run(struct call *c, struct err *e)
+{
+    const struct pull_opts *o = c->opts;
+    struct cli *cli = c->cli;
+    const char *arg = c->args.v[0], *name = arg, *tag = NULL, *platform, *auth;
+    struct notes notes = {.a = cli->arena};
+    bool added = false;
+    if (o->all_tags)
+        TRY(whole_repository(c, arg, e));
+    else
+        name = reference_split(cli, arg, &tag);
+    const char *ref = o->all_tags ? arg : reference_with_tag(cli, arg, &added);
+    if (added && !o->quiet)
+        put_line("Using default tag: latest");
+    (void)fflush(stdout);
+    TRY(platform_json(cli, o->platform, &platform, e));
+    TRY(cli_registry_auth(cli, name, &auth, e));
+    const char *path = cli_query(cli, cli_path(cli, "/images/%s/push", name), "tag", tag);
+    path = cli_query(cli, path, "platform", platform);
+    const struct http_call_header head = {"X-Registry-Auth", *auth != '\0' ? auth : "e30="};
+    const struct cli_req rq = {.method = "POST", .path = path, .headers = &head, .n_headers = 1};
+    auto_http_resp struct http_resp *r = NULL;
+    TRY(cli_call(cli, &rq, &r, e));
+    TRY(progress_show_aux(cli, r, stdout, o->quiet, take_note, &notes, e));
+    if (o->quiet)
+        put_line("%s", canonical(cli, ref));
+    vec_each(n, &notes.v)
+        put_line("\nInfo -> %s", *n);
+    return 0;
+}
+
+/* ---- load and import ---- */
 
 /* Standard input, or a file; *fd is closed by the caller. */
 static int open_input(const char *path, int *fd, struct err *e)
@@ -103,8 +193,16 @@ static int import_run(struct call *c, struct err *e)
         name, letter, FLAG_##kind, offsetof(struct pull_opts, member), NULL, help \
     }
 static const struct flag pull_table[] = {
-    {"all-tags", 'a', FLAG_MISSING, 0, NULL, NULL},
+    OPT("all-tags", 'a', BOOL, all_tags, "Download all tagged images in the repository"),
+    OPT("disable-content-trust", 0, BOOL, ignored, NULL),
     OPT("platform", 0, STR, platform, "Set platform if server is multi-platform capable"),
+    OPT("quiet", 'q', BOOL, quiet, "Suppress verbose output"),
+};
+static const struct flag push_table[] = {
+    OPT("all-tags", 'a', BOOL, all_tags, "Push all tags of an image to the repository"),
+    OPT("disable-content-trust", 0, BOOL, ignored, NULL),
+    OPT("platform", 0, STR, platform,
+        "Push a platform-specific manifest as a single-platform image"),
     OPT("quiet", 'q', BOOL, quiet, "Suppress verbose output"),
 };
 static const struct flag load_table[] = {
@@ -117,8 +215,8 @@ static const struct flag import_table[] = {
     OPT("message", 'm', STR, message, "Set commit message for imported image"),
     OPT("platform", 0, STR, platform, "Set platform if server is multi-platform capable"),
 };
-static const struct flag_set pull_set = FLAGS(pull_table), load_set = FLAGS(load_table),
-                             import_set = FLAGS(import_table);
+static const struct flag_set pull_set = FLAGS(pull_table), push_set = FLAGS(push_table),
+                             load_set = FLAGS(load_table), import_set = FLAGS(import_table);
 
 const struct command cmd_pull = {
     .name = "pull",
@@ -130,6 +228,17 @@ const struct command cmd_pull = {
     .opts_size = sizeof(struct pull_opts),
     .flags = &pull_set,
     .run = pull_run,
+};
+const struct command cmd_push = {
+    .name = "push",
+    .aliases = "image push",
+    .usage = "[OPTIONS] NAME[:TAG]",
+    .help = "Upload an image to a registry",
+    .min_args = 1,
+    .max_args = 1,
+    .opts_size = sizeof(struct pull_opts),
+    .flags = &push_set,
+    .run = push_run,
 };
 const struct command cmd_load = {
     .name = "load",

@@ -1,0 +1,256 @@
+#!/usr/bin/env bats
+# hulld, hull-containerd and hull with real registries: plain, TLS, htpasswd, bearer tokens, mirrors, redirects.
+
+load ../lib/common
+load ../lib/images
+load ../lib/hull
+load ../lib/debian
+load ../lib/registry
+
+setup() {
+    need_root
+    test_begin
+}
+teardown() {
+    test_end
+}
+
+# The digest that a registry has under NAME:TAG.
+digest_at() { # NAME TAG
+    in_net curl -fsS -o /dev/null -D - -H "Accept: application/vnd.oci.image.index.v1+json" \
+        -H "Accept: application/vnd.oci.image.manifest.v1+json" -H "Accept: application/vnd.docker.distribution.manifest.v2+json" \
+        "http://$registry/v2/$1/manifests/$2" | tr -d '\r' | sed -n 's/^Docker-Content-Digest: //p'
+}
+
+@test "push: what was pulled comes back byte for byte, layers are sent once" {
+    net_begin
+    registry_start
+    registry_push "$(image_file busybox)" busybox:latest
+    hulld_start
+    api POST "/images/create?fromImage=$registry/busybox&tag=latest"
+    api POST "/images/$registry/busybox:latest/tag?repo=$registry/team/copy&tag=1"
+    api POST "/images/$registry/team/copy/push?tag=1"
+    [ "$http_status" = 200 ]
+    expect_match "The push refers to repository \[$registry/team/copy\]"
+    expect_match '"Mounted from busybox"'
+    digest=$(digest_at busybox latest)
+    expect_match "1: digest: $digest size: "
+    [ "$(digest_at team/copy 1)" = "$digest" ]
+    api POST "/images/$registry/team/copy/push?tag=1"
+    expect_match '"Layer already exists"'
+    api POST "/images/$registry/team/copy/push?tag=nope"
+    expect_match "tag does not exist: $registry/team/copy:nope"
+    api GET "/distribution/$registry/team/copy:1/json"
+    [ "$(jq -r .Descriptor.digest <<<"$output")" = "$digest" ]
+    [ "$(jq -r '.Platforms[0].os' <<<"$output")" = linux ]
+    api GET "/images/search?term=$registry/busybox"
+    [ "$http_status" = 404 ]
+    expect_match 'has no search'
+}
+
+@test "htpasswd and TLS: login, push, pull, logout, in docker's words" {
+    net_begin
+    registry_ca "$T/ca" 127.0.0.1
+    registry_tls "$T/ca"
+    registry_htpasswd
+    registry_start
+    registry_creds=u:p registry_push "$(image_file busybox)" busybox:latest
+    hulld_start
+    run -1 hull pull -q "$registry/busybox"
+    expect_match "Error response from daemon: Get \"https://$registry/v2/busybox/manifests/latest\": no basic auth credentials"
+    run -1 hull login -u u -p wrong "$registry"
+    expect_match "login attempt to https://$registry/v2/ failed with status: 401 Unauthorized"
+    [ ! -e "$DOCKER_CONFIG/config.json" ]
+    run -1 hull login "$registry" </dev/null
+    expect_match 'cannot perform an interactive login from a non-TTY device'
+    run -0 --separate-stderr hull login -u u --password-stdin "$registry" <<<p
+    [ "$output" = "Login Succeeded" ]
+    [[ $stderr == *"stored unencrypted in '$DOCKER_CONFIG/config.json'"* ]]
+    [ "$(stat -c %a "$DOCKER_CONFIG/config.json")" = 600 ]
+    [ "$(jq -r ".auths[\"$registry\"].auth" "$DOCKER_CONFIG/config.json")" = "$(printf u:p | base64)" ]
+    run -0 hull login "$registry" </dev/null
+    expect_match 'Authenticating with existing credentials... \[Username: u\]'
+    run -0 hull pull -q "$registry/busybox"
+    [ "$output" = "$registry/busybox:latest" ]
+    hull tag "$registry/busybox" "$registry/other:1"
+    run -0 hull push "$registry/other:1"
+    expect_match "^1: digest: sha256:.* size: "
+    run -0 hull logout "$registry"
+    [ "$output" = "Removing login credentials for $registry" ]
+    [ "$(jq -c .auths "$DOCKER_CONFIG/config.json")" = '{}' ]
+    run -1 hull push "$registry/other:1"
+    expect_match 'no basic auth credentials'
+}
+
+@test "tokens: scopes, an identity token instead of the password, what nobody may" {
+    net_begin
+    registry_tokens
+    registry_start
+    registry_creds=u:p registry_push "$(image_file busybox)" public/busybox:latest
+    registry_creds=u:p registry_push "$(image_file busybox)" private/busybox:latest
+    hulld_start
+    run -0 hull pull -q "$registry/public/busybox"
+    run -1 hull pull -q "$registry/private/busybox"
+    expect_match "pull access denied for $registry/private/busybox, repository does not exist or may require 'docker login'"
+    run -1 hull login -u u -p wrong "$registry"
+    expect_match "Get \"http://$registry/v2/\": unauthorized: incorrect username or password"
+    run -0 hull login -u u -p p "$registry"
+    [ "$(jq -r ".auths[\"$registry\"].identitytoken" "$DOCKER_CONFIG/config.json")" = refresh-me ]
+    [ "$(jq -r ".auths[\"$registry\"].auth" "$DOCKER_CONFIG/config.json")" = "$(printf u: | base64)" ]
+    run -0 hull pull -q "$registry/private/busybox"
+    hull tag "$registry/private/busybox" "$registry/private/copy"
+    run -0 hull push "$registry/private/copy"
+    expect_match 'Mounted from p'
+    grep -q '^POST refresh repository:private/copy:pull,push' "$T/tokens"
+    run -0 hull logout "$registry"
+    run -1 hull push "$registry/public/busybox"
+    expect_match 'unauthorized: authentication required'
+}
+
+@test "credential helpers keep what login gets, and give it to pull and push" {
+    net_begin
+    registry_htpasswd
+    registry_start
+    registry_creds=u:p registry_push "$(image_file busybox)" busybox:latest
+    hulld_start
+    cat >"$T/bin/docker-credential-mine" <<-'END'
+	#!/bin/bash
+	input=$(cat); echo "$1 $input" >>"$T/helper.log"
+	case $1 in
+	store) printf '%s' "$input" >"$T/secret" ;;
+	get) cat "$T/secret" 2>/dev/null || { echo 'credentials not found in native keychain'; exit 1; } ;;
+	erase) rm -f "$T/secret" ;;
+	esac
+	END
+    chmod +x "$T/bin/docker-credential-mine"
+    printf '{"credHelpers": {"%s": "mine"}, "HttpHeaders": {"x": "y"}}' "$registry" >"$DOCKER_CONFIG/config.json"
+    run -1 hull pull -q "$registry/busybox"
+    expect_match 'no basic auth credentials'
+    run -0 --separate-stderr hull login -u u --password-stdin "$registry" <<<p
+    [ -z "$stderr" ]
+    [ "$(jq -r .Secret "$T/secret")" = p ]
+    [ "$(jq -c .auths "$DOCKER_CONFIG/config.json")" = "{\"$registry\":{}}" ]
+    [ "$(jq -r .HttpHeaders.x "$DOCKER_CONFIG/config.json")" = y ]
+    run -0 hull pull -q "$registry/busybox"
+    run -0 hull logout "$registry"
+    [ ! -e "$T/secret" ]
+    grep -qx "erase $registry" "$T/helper.log"
+}
+
+@test "all tags, and by digest" {
+    net_begin
+    registry_start
+    registry_push "$(image_file busybox)" app:1
+    registry_push "$(image_file pages)" app:2
+    hulld_start
+    run -0 hull pull -a "$registry/app"
+    [ "${lines[-1]}" = "$registry/app" ]
+    run -0 hull images --format '{{.Tag}}' "$registry/app"
+    [ "$(sort <<<"$output" | xargs)" = "1 2" ]
+    run -1 hull pull -a "$registry/app:1"
+    expect_match "tag can't be used with --all-tags/-a"
+    digest=$(digest_at app 2)
+    run -0 hull pull "$registry/app:1@$digest"
+    expect_match "Digest: $digest"
+    hull tag "$registry/app:1" "$registry/all:x"
+    hull tag "$registry/app:2" "$registry/all:y"
+    run -0 hull push -a "$registry/all"
+    [ "$(digest_at all x)" = "$(digest_at app 1)" ]
+    [ "$(digest_at all y)" = "$digest" ]
+}
+
+@test "push of an index that is not all here: the platform that is" {
+    net_begin
+    registry_start
+    registry_push "$(image_file busybox)" app:1
+    registry_push "$(image_file pages)" app:2
+    make_index
+    hulld_start
+    run -0 hull pull -q "$registry/multi"
+    hull tag "$registry/multi" "$registry/part"
+    run -0 hull push "$registry/part"
+    expect_match 'only the available single-platform image was pushed'
+    [ "$(digest_at part latest)" = "$(digest_at app 1)" ]
+    run -1 hull push --platform linux/riscv64 "$registry/part"
+    expect_match 'riscv64'
+}
+
+make_index() { # an index multi:latest with app:1 and a copy of it for another platform
+    local m size arch
+    m=$(in_net curl -fsS -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/app/manifests/1" | wc -c)
+    arch=$(dpkg --print-architecture)
+    for tag in 1 2; do
+        in_net skopeo copy -q --src-tls-verify=false --dest-tls-verify=false "docker://$registry/app:$tag" "docker://$registry/multi:$tag"
+    done
+    size=$(in_net curl -fsS -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/app/manifests/2" | wc -c)
+    jq -n --arg a "$(digest_at app 1)" --arg b "$(digest_at app 2)" --arg arch "$arch" --argjson m "$m" --argjson size "$size" '
+        {schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [
+        {mediaType: "application/vnd.oci.image.manifest.v1+json", digest: $a, size: $m, platform: {os: "linux", architecture: $arch}},
+        {mediaType: "application/vnd.oci.image.manifest.v1+json", digest: $b, size: $size, platform: {os: "linux", architecture: "s390x"}}]}' \
+        >"$T/index.json"
+    in_net curl -fsS -X PUT -H 'Content-Type: application/vnd.oci.image.index.v1+json' --data-binary "@$T/index.json" \
+        "http://$registry/v2/multi/manifests/latest"
+}
+
+# hulld whose /etc has other hosts and certificates: $T/etc lies over it.
+hulld_with_etc() {
+    local real
+    real=$T/bin/hulld.real
+    mv "$T/bin/hulld" "$real"
+    mkdir -p "$T/etc" "$T/etc.work"
+    cat >"$T/bin/hulld" <<-END
+	#!/bin/sh
+	exec unshare -m sh -c 'mount -t overlay overlay -o "lowerdir=/etc,upperdir=$T/etc,workdir=$T/etc.work" /etc && exec $real "\$@"' sh "\$@"
+	END
+    chmod +x "$T/bin/hulld"
+    hulld_start
+}
+
+@test "Docker Hub's name: a stand-in with its own CA, mirrors before it, one of them down" {
+    net_begin
+    registry_ca "$T/ca" registry-1.docker.io
+    registry_tls "$T/ca"
+    registry_address=127.0.0.1:443
+    registry_start hub
+    registry_push "$(image_file busybox)" library/busybox:latest
+    registry_http= registry_address= registry_start mirror
+    mirror=$registry
+    registry_push "$(image_file pages)" library/pages:latest
+    mkdir -p "$T/etc/docker/certs.d/docker.io"
+    printf '127.0.0.1 localhost registry-1.docker.io\n' >"$T/etc/hosts"
+    cp "$T/ca/ca.pem" "$T/etc/docker/certs.d/docker.io/ca.crt"
+    printf '{"registry-mirrors": ["http://127.0.0.1:1", "http://%s/"]}' "$mirror" >"$T/daemon.json"
+    hulld_with_etc
+    run -0 hull pull busybox # only the origin has it
+    [ "${lines[-1]}" = docker.io/library/busybox:latest ]
+    run -0 hull pull -q pages # only the mirror has it
+    run -0 hull info --format '{{.RegistryConfig.Mirrors}}'
+    [ "$output" = "[http://127.0.0.1:1 http://$mirror/]" ]
+    hull tag busybox pushed:1
+    run -0 hull push pushed:1 # never to a mirror
+    expect_match 'The push refers to repository \[docker.io/library/pushed\]'
+    [ -d "$T/hub/docker/registry/v2/repositories/library/pushed" ]
+    rm "$T/etc/docker/certs.d/docker.io/ca.crt"
+    run -1 hull pull busybox:latest
+    expect_match 'certificate'
+}
+
+@test "insecure-registries: by name and by network, else TLS is a must" {
+    net_begin
+    in_net ip addr add 198.18.255.1/32 dev lo
+    registry_address=198.18.255.1:5000
+    registry_start
+    registry_push "$(image_file busybox)" busybox:latest
+    mkdir -p "$T/etc"
+    printf '127.0.0.1 localhost\n198.18.255.1 plain.test other.test\n' >"$T/etc/hosts"
+    printf '{"insecure-registries": ["plain.test:5000", "198.18.255.0/24"]}' >"$T/daemon.json"
+    hulld_with_etc
+    run -0 hull pull -q plain.test:5000/busybox
+    run -0 hull pull -q 198.18.255.1:5000/busybox
+    run -0 hull pull -q other.test:5000/busybox
+    hulld_stop
+    printf '{}' >"$T/daemon.json"
+    hulld_start
+    run -1 hull pull -q plain.test:5000/busybox
+    expect_match 'Head "https://plain.test:5000/'
+}
