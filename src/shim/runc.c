@@ -1,6 +1,6 @@
 /*
  * Runtimes with runc's command line. One table-like function builds the arguments of each command;
- * what went wrong is the last error in the program's own JSON log.
+ * what went wrong is the last error in the program's own log.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,22 +62,68 @@ static void call_free(struct call *c)
     free(c);
 }
 
-/* The program's last words. */
+/* The length of the JSON object that s begins with; 0: it begins with none. */
+static size_t object_len(struct str s)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (i == 0 && c != '{')
+            return 0;
+        if (c == '"')
+            quoted = !quoted;
+        else if (quoted && c == '\\')
+            i++;
+        else if (!quoted && c == '{')
+            depth++;
+        else if (!quoted && c == '}' && --depth == 0)
+            return i + 1;
+    }
+    return 0;
+}
+
+static bool is_error(const char *level)
+{
+    static const char *const levels[] = {"error", "fatal", "panic"};
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+        if (level != NULL && strcmp(level, levels[i]) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * The program's last words: the last message of level error (or worse) in its log, where an object
+ * may take a line (runc) or several (crun 1.28); in a log that is no JSON, the last line with text.
+ * NULL when it said nothing.
+ */
+static const char *last_words(struct str log, struct arena *arena)
+{
+    struct err ignored = {0};
+    const char *said = NULL, *text = NULL;
+    for (log = str_trim(log); log.n > 0; log = str_trim(log)) {
+        struct str entry = {log.p, object_len(log)};
+        struct log_line l;
+        if (entry.n > 0 && json_parse(&log_line_json, &l, entry.p, entry.n, arena, &ignored) == 0) {
+            log = (struct str){log.p + entry.n, log.n - entry.n};
+            if (is_error(l.level))
+                said = l.msg != NULL ? l.msg : "";
+            continue;
+        }
+        entry = str_trim(str_cut(&log, '\n'));
+        if (entry.n > 0)
+            text = arena_strndup(arena, entry.p, entry.n);
+    }
+    return said != NULL ? said : text;
+}
+
 static void failure(const struct call *c, int status, struct err *e)
 {
     auto_arena struct arena *arena = arena_new();
-    auto_buf struct buf text = BUF_MAX(LOG_MAX);
-    struct err ignored = {0};
-    const char *last = NULL;
-    int r = file_read(AT_FDCWD, c->log, &text, &ignored);
-    struct str rest = {text.p, text.n};
-    while (r == 0 && rest.n > 0) {
-        struct str line = str_cut(&rest, '\n');
-        struct log_line l;
-        if (line.n > 0 && json_parse(&log_line_json, &l, line.p, line.n, arena, &ignored) == 0 &&
-            l.level != NULL && strcmp(l.level, "error") == 0)
-            last = l.msg != NULL ? l.msg : "";
-    }
+    auto_buf struct buf log = BUF_MAX(LOG_MAX);
+    struct err unread = {0};
+    int r = file_read(AT_FDCWD, c->log, &log, &unread);
+    const char *last = r == 0 ? last_words((struct str){log.p, log.n}, arena) : NULL;
     if (last != NULL)
         (void)err_set(e, ERR_UNKNOWN, "OCI runtime %s failed: %s", c->verb, last);
     else
@@ -85,7 +131,7 @@ static void failure(const struct call *c, int status, struct err *e)
             e, ERR_UNKNOWN,
             "OCI runtime %s failed: unable to retrieve OCI runtime error (%s): %s did not "
             "terminate successfully: exit status %d",
-            c->verb, r < 0 ? ignored.msg : "no error in its log", c->binary, status);
+            c->verb, r < 0 ? unread.msg : "no error in its log", c->binary, status);
 }
 
 /* The terminal's master, which the program has sent before it ended. */

@@ -133,6 +133,33 @@ common_tour() {
     common_tour
 }
 
+@test "a runtime's last words are found in its log, whatever it looks like" {
+    with_runc
+    cat >"$T/bin/talker" <<-'END'
+	#!/bin/sh
+	case " $* " in *" create "*) ;; *) exit 0 ;; esac
+	while [ "$1" != --log ]; do shift; done
+	cat "$0.log" >"$2"
+	exit 1
+	END
+    chmod +x "$T/bin/talker"
+    runtime=(--runtime io.containerd.runc.v2 --runc-binary "$T/bin/talker")
+    says() { # LOG WORDS [END]
+        printf '%b' "$1" >"$T/bin/talker.log"
+        run -1 run_in talks -- true
+        [[ $output == *"OCI runtime create failed: $2"*"${3:-}" ]] || fail "$output"
+        ctr containers rm talks
+    }
+    says '{"level":"warning","msg":"w"}\n{"time":"t","msg":"first","level":"error"}\n{"level":"error","msg":"last"}\n{"level":"info","msg":"i"}\n' \
+        'last: unknown'
+    says 'crun: a warning\n{"msg":"one `line`","level":"error","time":"2026-11-23T22:09:17.642106Z"}\n\n' 'one `line`: unknown'
+    says '{\n  "msg": "two \\"}{ \\/",\n  "level": "error",\n  "time": "t"\n}\n{\n  "msg": "w",\n  "level": "warning"\n}\n' 'two "}{ /: unknown'
+    says 'warn: no matter\nsetrlimit (RLIM_MEMLOCK): Operation not permitted\n' 'setrlimit (RLIM_MEMLOCK): Operation not permitted: unknown'
+    says '{"level":"fatal","msg":"torn' '{"level":"fatal","msg":"torn: unknown'
+    says '{"level":"info","msg":"i"}\n' 'unable to retrieve OCI runtime error (no error in its log): ' 'did not terminate successfully: exit status 1: unknown'
+    says '' 'unable to retrieve OCI runtime error (no error in its log): ' ': unknown'
+}
+
 @test "events come in the order that clients rely on" {
     background events "$T/bin/ctr" --address "$ctr_address" events
     wait_until -t 5 pgrep -f "ctr --address $ctr_address events"

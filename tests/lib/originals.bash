@@ -104,10 +104,11 @@ podman() {
     in_net env "${podman_environment[@]}" "$T/bin/podman" "${podman_flags[@]}" "$@"
 }
 
-# The folder of the namespace itself stays behind even with runc: it goes here, but only when it is empty.
+# The folder of the namespace itself stays behind even with runc: it goes here, but only when it is empty (crun has an empty one in it).
 runtime_folders_gone() {
     local dir status=0
     for dir in /run/hull-runc /run/containerd/runc; do
+        [ ! -e "$dir/$1/.empty-directory" ] || rmdir "$dir/$1/.empty-directory"
         [ ! -e "$dir/$1" ] || wait_until -t 5 rmdir "$dir/$1" || status=1
     done
     return $status
