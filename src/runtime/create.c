@@ -507,7 +507,8 @@ static int on_mounted(struct create *c, struct err *e)
 
 static int on_ready(struct create *c, struct err *e)
 {
-    TRY(process_rlimits(c->child.pid, c->spec.process, e));
+    if (process_rlimits(c->child.pid, c->spec.process, e) < 0)
+        return err_wrap(e, "error during container init");
     TRY(io_send_pidfd(&c->o->io, "standard", c->child.pidfd, e));
     TRY(record_save(c->dir_fd, &c->record, e));
     return sync_send(c->child.sync, SYNC_GO, NULL, e);

@@ -511,10 +511,8 @@ int process_rlimits(pid_t pid, const struct oci_process *spec, struct err *e)
         int type = spec_rlimit(l->type);
         struct rlimit64 limit = {l->soft, l->hard};
         if (syscall(SYS_prlimit64, pid, type, &limit, NULL) < 0)
-            return errno == EPERM
-                       ? err_set(e, ERR_FORBIDDEN,
-                                 "error setting rlimit type %d: operation not permitted", type)
-                       : err_sys(e, "error setting rlimit type %d", type);
+            return err_sys(
+                e, "error setting rlimits for ready process: error setting rlimit type %d", type);
     }
     return 0;
 }
