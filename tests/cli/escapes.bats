@@ -271,6 +271,34 @@ SH
     expect_output tried
 }
 
+@test "the classic: a container cannot have the host start a program through a cgroup's release_agent" {
+    [ -e /sys/fs/cgroup/memory/release_agent ] || skip "no cgroup v1"
+    local before
+    before=$(cat /sys/fs/cgroup/memory/release_agent)
+    with_caps CAP_DAC_OVERRIDE CAP_SYS_CHROOT CAP_MKNOD
+    sh_c 'for f in $(find /sys/fs/cgroup -name release_agent -o -name notify_on_release); do (echo /x >"$f") 2>/dev/null && echo "wrote $f"; done; mount -o remount,rw /sys/fs/cgroup 2>/dev/null && echo remounted; echo tried'
+    run -0 rt run c1
+    expect_output tried
+    [ "$(cat /sys/fs/cgroup/memory/release_agent)" = "$before" ]
+}
+
+@test "2021-43784: what is longer than a field of 64 KiB is kept whole or refused" {
+    local long
+    long=$(printf '%070000d' 1)
+    config --arg l "$long" '.annotations.long = $l | .process.env += ["LONG=" + $l]'
+    sh_c 'echo ${#LONG}'
+    run -0 rt run c1
+    expect_output 70000
+    config --arg l "$long" '.hostname = $l'
+    run -1 rt run c1
+    nothing_left c1
+    config '.hostname = "h" | .linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [range(5000) | {"containerID": ., "hostID": (. + 100000), "size": 1}] |
+        .linux.gidMappings = .linux.uidMappings | .annotations = {} | .process.env = []'
+    run -1 rt run c1
+    [[ $output == *uid_map* ]] || fail "$output"
+    nothing_left c1
+}
+
 # --- /dev ----------------------------------------------------------------------------------------------------------------
 
 @test "2025-31133: masked paths are not masked with what the image says is the null device" {
