@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 #include "runtime/console.h"
 #include "runtime/exec_cgroup.h"
 #include "runtime/init.h"
+#include "runtime/keyring.h"
 #include "runtime/io.h"
 #include "runtime/oplog.h"
 #include "runtime/spec.h"
@@ -159,8 +159,7 @@ static int run(struct exec *x, int sync, struct err *e)
     if (user && (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
         return err_sys(e, "become root of the user namespace");
     if (!x->record.no_new_keyring)
-        (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
-                      arena_printf(x->a, "_ses.%s", x->record.id));
+        TRY(keyring_join(x->record.id, x->process.selinux_label, proc_fd, e));
     if (x->process.terminal)
         TRY(console_setup(x->process.console_size, sock, x->o->io.plain_output ? CONSOLE_PLAIN : 0,
                           e));

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
 #include <linux/openat2.h>
 #include <net/if.h>
 #include <sched.h>
@@ -21,6 +20,7 @@
 
 #include "base/str.h"
 #include "runtime/console.h"
+#include "runtime/keyring.h"
 #include "runtime/oplog.h"
 #include "runtime/rootfs.h"
 #include "runtime/spec.h"
@@ -58,12 +58,13 @@ static int become_root(struct err *e)
     return 0;
 }
 
-static void new_keyring(const char *id)
+static int new_keyring(const struct init *i, int proc_fd, struct err *e)
 {
-    char name[300];
-    (void)snprintf(name, sizeof(name), "_ses.%s", id);
-    (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
-                  name); /* kernels without keys are fine */
+    if (i->o->no_new_keyring)
+        return 0;
+    TRY(keyring_join(i->o->id, i->spec->process->selinux_label, proc_fd, e));
+    keyring_share();
+    return 0;
 }
 
 static int loopback_up(struct err *e)
@@ -187,7 +188,7 @@ static int wait_start(int fifo, struct err *e)
     return n == 1 ? 0 : err_sys(e, "wait for start");
 }
 
-static int enter_namespaces(struct init *i, int sync, struct err *e)
+static int enter_namespaces(struct init *i, int proc_fd, int sync, struct err *e)
 {
     const struct oci_spec *s = i->spec;
     TRY(launch_enter_cgroup(i->launch, e));
@@ -199,8 +200,7 @@ static int enter_namespaces(struct init *i, int sync, struct err *e)
      */
     if ((spec_new_flags(s) & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) < 0)
         return err_sys(e, "unshare the cgroup namespace");
-    if (!i->o->no_new_keyring)
-        new_keyring(i->o->id);
+    TRY(new_keyring(i, proc_fd, e));
     if ((spec_new_flags(s) & CLONE_NEWNET) != 0)
         TRY(loopback_up(e));
     return 0;
@@ -218,7 +218,8 @@ static int run(struct init *i, int sync, struct err *e)
                           .fd = -1,
                           .proc_fd = -1};
     const struct hullrun_log log = oplog_through(&i->o->log, &sync);
-    TRY(enter_namespaces(i, sync, e));
+    TRY(rootfs_open(&root, e));
+    TRY(enter_namespaces(i, root.proc_fd, sync, e));
     oplog(&log, HULLRUN_DEBUG, "child process in init()");
     TRY(build_root(i, &root, &sync, e));
     if (s->process->terminal)

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
@@ -188,6 +189,19 @@ static const char *labelled(const struct mounting *g, const char *data)
     return arena_printf(g->r->a, "%s%scontext=\"%s\"", data, *data != '\0' ? "," : "", label);
 }
 
+/* A file system without the option gets the label on its root alone, where labels are in use. */
+static int label_root(const struct mounting *g, int mnt, struct err *e)
+{
+    const char *label = g->r->spec->linux_->mount_label;
+    char path[64];
+    if (label == NULL || *label == '\0' || !g->r->selinux)
+        return 0;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", mnt); /* the host's procfs as yet */
+    if (setxattr(path, "security.selinux", label, strlen(label) + 1, 0) < 0)
+        return err_sys(e, "label %s", g->dest);
+    return 0;
+}
+
 static int mount_tmpfs(struct mounting *g, struct err *e)
 {
     struct stat st;
@@ -217,13 +231,14 @@ static int mount_other(struct mounting *g, struct err *e)
     if (target < 0)
         return -1;
     const char *data = g->o.data;
-    if (!strict && !is_type(g->m, "mqueue")) /* these take no context= */
+    if (!strict && !is_type(g->m, "mqueue")) /* they take no context= */
         data = labelled(g, data);
     uint64_t attr = strcmp(g->dest, "/dev") == 0 ? without_readonly(g) : g->o.set;
     auto_fd int mnt = mount_new(g->m->type, g->m->source, data, g->o.super, attr, e);
     if (mnt < 0)
         return -1;
-    return mounting_attach(g, mnt, target, e);
+    TRY(mounting_attach(g, mnt, target, e));
+    return is_type(g->m, "mqueue") ? label_root(g, mnt, e) : 0;
 }
 
 /* Change what an earlier entry, or the image's own mount, has put there. */

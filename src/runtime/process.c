@@ -149,10 +149,6 @@ static int set_labels(const struct process *p, struct err *e)
 {
     const char *profile = p->spec->apparmor_profile, *label = p->spec->selinux_label;
     if (given(label)) {
-        if (access("/sys/fs/selinux/enforce", F_OK) < 0)
-            return err_set(e, ERR_INVALID,
-                           "selinux label is specified in config, but selinux is disabled or not "
-                           "supported");
         int rc = file_put(p->proc_fd, "self/attr/exec", label);
         if (rc < 0)
             return err_neg(e, rc, "set selinux label");
@@ -163,7 +159,9 @@ static int set_labels(const struct process *p, struct err *e)
         if (rc == -ENOENT)
             rc = file_put(p->proc_fd, "self/attr/exec", text);
         if (rc < 0)
-            return err_neg(e, rc, "apparmor failed to apply profile: write attr/exec");
+            return err_neg(e, rc,
+                           "unable to apply apparmor profile: apparmor failed to apply profile: "
+                           "write attr/exec");
     }
     return 0;
 }

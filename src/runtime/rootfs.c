@@ -58,7 +58,7 @@ static int unshare_parent(const char *path, unsigned long how, struct err *e)
     }
 }
 
-static int open_proc(struct rootfs *r, struct err *e)
+int rootfs_open(struct rootfs *r, struct err *e)
 {
     struct statfs fs;
     struct stat st;
@@ -68,6 +68,8 @@ static int open_proc(struct rootfs *r, struct err *e)
     if (fstatfs(r->proc_fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC ||
         fstat(r->proc_fd, &st) < 0 || st.st_ino != 1)
         return err_set(e, ERR_INTERNAL, "/proc is not a proc file system");
+    const char *label = r->spec->linux_->mount_label;
+    r->selinux = label != NULL && *label != '\0' && spec_selinux_on();
     return 0;
 }
 
@@ -133,7 +135,6 @@ static bool binds_dev(const struct oci_spec *s)
 
 int rootfs_prepare(struct rootfs *r, struct err *e)
 {
-    TRY(open_proc(r, e));
     TRY(bind_root(r, e));
     vec_each(m, &r->spec->mounts)
         TRY(rootfs_mount(r, m, e));
@@ -144,8 +145,6 @@ int rootfs_prepare(struct rootfs *r, struct err *e)
 
 int rootfs_chroot(struct rootfs *r, struct err *e)
 {
-    if (r->proc_fd < 0)
-        TRY(open_proc(r, e));
     if (r->fd < 0)
         r->fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (r->fd < 0 || fchdir(r->fd) < 0 || chroot(".") < 0 || chdir("/") < 0)

@@ -27,13 +27,17 @@ struct rootfs {
     /* asks the parent, which has the host's rights: a descriptor or -errno */
     int (*clone_outside)(void *arg, const struct rootfs_clone_order *order);
     void *clone_arg;
-    /* set by rootfs_prepare */
+    bool selinux; /* the host has it */
+    /* set by rootfs_prepare (fd) and rootfs_open */
     int fd;      /* the root, O_PATH */
     int proc_fd; /* the host's procfs, verified: nothing in the container can redirect it */
     VEC(const char *) late_readonly; /* destinations that become read-only at the end */
 };
 
 void rootfs_done(struct rootfs *r);
+
+/** What must be had before any namespace is entered: the host's procfs. */
+int rootfs_open(struct rootfs *r, struct err *e);
 
 /** Propagation, the root itself, all mounts, /dev. Still in the old root. Leaves the propagation of
  * the host's mount namespace alone. */

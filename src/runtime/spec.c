@@ -139,6 +139,11 @@ static const char *text(const char *s)
     return s != NULL ? s : "";
 }
 
+bool spec_selinux_on(void)
+{
+    return access("/sys/fs/selinux/enforce", F_OK) == 0;
+}
+
 int spec_check_process(const struct oci_process *p, struct err *e)
 {
     if (*text(p->cwd) == '\0')
@@ -147,6 +152,10 @@ int spec_check_process(const struct oci_process *p, struct err *e)
         return err_set(e, ERR_INVALID, "Cwd must be an absolute path");
     if (p->args.n == 0)
         return err_set(e, ERR_INVALID, "args must not be empty");
+    if (*text(p->selinux_label) != '\0' && !spec_selinux_on())
+        return err_set(e, ERR_INVALID,
+                       "selinux label is specified in config, but selinux is disabled or not "
+                       "supported");
     vec_each(l, &p->rlimits)
         if (spec_rlimit(l->type) < 0)
             return err_set(e, ERR_INVALID, "wrong rlimit value: %s", text(l->type));

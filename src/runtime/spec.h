@@ -40,6 +40,9 @@ int64_t spec_host_gid(const struct oci_spec *s, uint64_t id);
 #define SPEC_SYSCTL_MAX 256
 int spec_sysctl_path(const char *name, char out[static SPEC_SYSCTL_MAX], struct err *e);
 
+/** Whether the host has SELinux; to be asked where /sys is the host's. */
+bool spec_selinux_on(void);
+
 /** RLIMIT_NOFILE ... by name, or -1. */
 int spec_rlimit(const char *name);
 
