@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/vec.h"
 #include "rpc/grpc.h"
 
 struct ctd;
@@ -70,6 +71,9 @@ int ctd_plugin_export(struct ctd *c, const char *type, const char *id, const cha
 /** Leases: what a call makes under one is kept until the lease is deleted or expires. */
 int ctd_lease_create(struct ctd *c, const char *id, int64_t ttl_s, struct arena *a,
                      const char **out_id, struct err *e);
+/** The ids of the leases that filter (containerd's language) selects. */
+int ctd_lease_list(struct ctd *c, const char *filter, struct arena *a, struct strv *out,
+                   struct err *e);
 int ctd_lease_delete(struct ctd *c, const char *id, bool sync, struct err *e);
 
 #endif

@@ -117,6 +117,22 @@ int ctd_lease_create(struct ctd *c, const char *id, int64_t ttl_s, struct arena 
     return 0;
 }
 
+int ctd_lease_list(struct ctd *c, const char *filter, struct arena *a, struct strv *out,
+                   struct err *e)
+{
+    Leases__ListRequest req = LEASES__LIST_REQUEST__INIT;
+    Leases__ListResponse *r;
+    char *filters[] = {(char *)filter};
+
+    req.filters = filters;
+    req.n_filters = 1;
+    TRY(ctd_call(c, LEASES "List", &req.base, NULL, &leases__list_response__descriptor, a, &r, e));
+    *out = (struct strv){0};
+    for (size_t i = 0; i < r->n_leases; i++)
+        vec_push_in(a, out, r->leases[i]->id);
+    return 0;
+}
+
 int ctd_lease_delete(struct ctd *c, const char *id, bool sync, struct err *e)
 {
     auto_arena struct arena *a = arena_new();

@@ -13,8 +13,6 @@
 #include "store/unpack.h"
 #include "sys/fd.h"
 
-enum { LEASE_S = 24 * 3600 };
-
 /* ---- reports ---- */
 
 void transfer_report(struct transfer *x, const struct transfer_report *r)
@@ -89,16 +87,12 @@ static int import_from(struct transfer *x, int fd, const Transfer__ImageStore *t
 }
 
 /* A lease over what has no name yet, unless the client holds one. */
-static int hold(struct transfer *x, struct lease_info *out, struct err *e)
+static int hold(struct transfer *x, const char **out, struct err *e)
 {
-    char expire[TIME_TEXT_MAX];
-    struct strmap labels = {0};
     if (x->sc.lease != NULL && *x->sc.lease != '\0')
         return 0;
-    time_format(time_now_ns() + LEASE_S * NS_PER_S, expire);
-    strmap_set(&labels, x->a, "containerd.io/gc.expire", expire);
-    TRY(lease_create(x->d->store, &x->sc, "", &labels, x->a, out, e));
-    x->sc.lease = out->id;
+    TRY(lease_for_transfer(x->d->store, &x->sc, x->a, out, e));
+    x->sc.lease = *out;
     return 0;
 }
 
@@ -108,8 +102,7 @@ static int import(struct transfer *x, const void *source, const void *destinatio
     const Transfer__ImageStore *to = destination;
     struct stream *st = NULL;
     struct pump *pump = NULL;
-    struct lease_info lease = {0};
-    struct err ignored = {0};
+    const char *lease = NULL;
     auto_fd int fd = -1;
     TRY(transfer_check_unpacks(to, e));
     TRY(stream_claim(x->d->streams, x->sc.ns, from->stream, &st, e));
@@ -124,8 +117,8 @@ static int import(struct transfer *x, const void *source, const void *destinatio
     if (pump != NULL)
         pump_end(pump, true);
     stream_close(st);
-    if (lease.id != NULL)
-        (void)lease_delete(x->d->store, &x->sc, lease.id, false, &ignored); /* it expires, too */
+    if (lease != NULL)
+        lease_end_transfer(x->d->store, &x->sc, lease, false, false);
     const struct transfer_report end = {.event = "Completed import"};
     if (r == 0)
         transfer_report(x, &end);

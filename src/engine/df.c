@@ -99,6 +99,13 @@ static int64_t blobs_size(struct engine *g, struct arena *a)
     return sum;
 }
 
+int64_t images_disk_size(struct engine *g)
+{
+    auto_arena struct arena *a = arena_new();
+
+    return snapshots_size(g, a) + blobs_size(g, a);
+}
+
 /* ---- metadata ---- */
 
 /* Leave out DIR/NAME/sub of each NAME; sub NULL: DIR/NAME itself, when it is a file too. */
@@ -166,7 +173,7 @@ int engine_df(struct engine *g, int api, const struct strv *types, bool verbose,
         TRY(image_list(g, &o, &images, e));
         TRY(json_parse_list(&image_summary_json, (void **)&d.images.v, &d.images.n,
                             buf_cstr(&images), images.n, a, e));
-        d.layers_size = snapshots_size(g, a) + blobs_size(g, a);
+        d.layers_size = images_disk_size(g);
     }
     if (wanted(types, "container"))
         TRY(containers_fill(g, api, a, &d));

@@ -48,6 +48,7 @@ struct removal {
     const char *digest;
     struct ctd_image *names; /* all of the image, dangling ones too */
     size_t n;
+    bool lazy; /* the collector is called once, later */
     VEC(struct image_deleted) reply;
 };
 
@@ -68,7 +69,7 @@ static int forget(struct removal *r, const struct ctd_image *img, bool last, str
 {
     struct image_deleted *d;
 
-    TRY(ctd_image_delete(r->g->ctd, img->name, last, e));
+    TRY(ctd_image_delete(r->g->ctd, img->name, last && !r->lazy, e));
     if (!image_name_is_dangling(img->name)) {
         d = vec_add_in(r->a, &r->reply);
         *d = (struct image_deleted){.untagged = image_familiar(img->name, r->a)};
@@ -185,6 +186,34 @@ static bool prunable(struct engine *g, const struct ctd_image *img, const struct
     return filters_match_labels(f, &i->config.labels) && (until_ns == 0 || created < until_ns);
 }
 
+/* What interrupted pulls left to be resumed; what is being transferred now is left alone. */
+static void forget_interrupted(struct engine *g)
+{
+    auto_arena struct arena *a = arena_new();
+    struct ctd_blob *blobs;
+    struct strv leases;
+    struct err busy = {0};
+    size_t n;
+
+    if (ctd_lease_list(g->ctd, "id~=|^resumable-|", a, &leases, &busy) == 0)
+        vec_each(id, &leases)
+            (void)ctd_lease_delete(g->ctd, *id, false, &busy);
+    if (ctd_content_list(g->ctd, a, &blobs, &n, &busy) == 0)
+        for (size_t i = 0; i < n; i++)
+            if (blobs[i].ref != NULL)
+                (void)ctd_content_abort(g->ctd, blobs[i].ref, &busy);
+}
+
+/* Have the supervisor collect garbage, and wait for it: the end of a lease does that. */
+static int collect(struct engine *g, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    const char *id = arena_printf(a, "prune-%lld", (long long)time_mono_ns());
+
+    TRY(ctd_lease_create(g->ctd, id, 60, a, &id, e));
+    return ctd_lease_delete(g->ctd, id, true, e);
+}
+
 int image_prune(struct engine *g, const char *filters, struct buf *out, struct err *e)
 {
     static const char *const accepted[] = {"dangling", "label", "label!", "until", NULL};
@@ -192,7 +221,7 @@ int image_prune(struct engine *g, const char *filters, struct buf *out, struct e
     struct images_pruned reply = {0};
     struct filters f;
     struct ctd_image *v;
-    int64_t until_ns;
+    int64_t until_ns, before = images_disk_size(g);
     bool given, dangling;
     size_t n;
 
@@ -202,24 +231,27 @@ int image_prune(struct engine *g, const char *filters, struct buf *out, struct e
     dangling |= !given;
     TRY(ctd_image_list(g->ctd, NULL, a, &v, &n, e));
     for (size_t i = 0; i < n; i++) {
-        auto_image struct image *img = NULL;
         struct removal r;
         struct err why = {0};
-        int64_t size = 0;
 
         if (removal_of(g, v[i].digest, a, &r, &why) < 0 || r.n == 0 ||
             (dangling && count_visible(&r) > 0) || !prunable(g, &v[i], &f, until_ns))
             continue;
-        if (image_load_target(g, v[i].digest, v[i].media_type, v[i].size, NULL, &img, &why) == 0)
-            size = img->content_size + image_unpacked_size(g, img);
+        r.lazy = true;
         if (remove_by_id(&r, true, &why) < 0) {
             log_warn("cannot prune an image", "image", v[i].digest, "error", why.msg, NULL);
             continue;
         }
         vec_each(d, &r.reply)
             vec_push_in(a, &reply.deleted, *d);
-        reply.space_reclaimed += (uint64_t)size;
     }
+    if (!dangling && until_ns == 0 && filters_get(&f, "label") == NULL &&
+        filters_get(&f, "label!") == NULL)
+        forget_interrupted(g);
+    TRY(collect(g, e));
+    reply.space_reclaimed = (uint64_t)MAX(before - images_disk_size(g), (int64_t)0);
+    event_raise(g, "image", "prune", "", "reclaimed",
+                arena_printf(a, "%llu", (unsigned long long)reply.space_reclaimed), NULL);
     json_write(&images_pruned_json, &reply, out);
     return 0;
 }

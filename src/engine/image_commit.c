@@ -304,7 +304,10 @@ int container_commit(struct container *c, const struct commit_opts *o, struct bu
     m.key = arena_printf(a, "commit-%.12s-%lld", c->id, (long long)time_mono_ns());
     TRY(ctd_lease_create(c->g->ctd, m.key, LEASE_S, a, &m.lease, e));
     r = make_image(&m, &config, full, e);
-    (void)ctd_lease_delete(c->g->ctd, m.lease, r < 0, &ignored); /* it ends by itself */
+    for (int tries = 0; tries < 3; tries++) /* a supervisor that was killed comes back */
+        if (ctd_lease_delete(c->g->ctd, m.lease, r < 0, &ignored) == 0 ||
+            ignored.kind != ERR_UNAVAILABLE)
+            break; /* else it ends by itself */
     TRY(r);
     tell(&m, full);
     const struct id_reply reply = {.id = m.manifest.digest};

@@ -38,6 +38,9 @@ void image_drop_dangling(struct engine *g, const char *digest);
 /** Bytes of the layers as they are unpacked. */
 int64_t image_unpacked_size(struct engine *g, const struct image *i);
 
+/** Bytes on disk of all blobs and unpacked layers, each once. */
+int64_t images_disk_size(struct engine *g);
+
 /** Containers of an image. */
 struct image_use {
     int running, stopped;

@@ -12,7 +12,7 @@
 #include "store/snapshot.h"
 #include "store/state.h"
 
-enum { SETTLE_MS = 100, IDLE_S = 60 };
+enum { SETTLE_MS = 100, IDLE_S = 60, RETRY_S = 2 };
 #define INGEST_LIFE_NS (24LL * 3600 * NS_PER_S)
 
 struct node {
@@ -191,8 +191,14 @@ struct lease_key {
     const char *ns, *id;
 };
 
+static bool is_dead(struct graph *g, const struct strv *dead, const char *ns, const char *id)
+{
+    return dead->n > 0 && strv_has(dead, arena_printf(g->a, "%s\n%s", ns, id));
+}
+
 /* Leases that are over are deleted on the way. */
-static int read_leases(struct graph *g, struct tx *t, int64_t now, struct err *e)
+static int read_leases(struct graph *g, struct tx *t, const struct strv *dead, int64_t now,
+                       struct err *e)
 {
     VEC(struct lease_key) over = {0};
     struct map flat = {0};
@@ -204,7 +210,7 @@ static int read_leases(struct graph *g, struct tx *t, int64_t now, struct err *e
             struct strmap labels;
             const char *ns = row_text(&r, 0, g->a), *id = row_text(&r, 1, g->a);
             row_map(&r, 2, g->a, &labels);
-            if (label_expired(&labels, now)) {
+            if (label_expired(&labels, now) || is_dead(g, dead, ns, id)) {
                 struct lease_key key = {ns, id};
                 vec_push_in(g->a, &over, key);
             } else if (strmap_get(&labels, "containerd.io/gc.flat") != NULL) {
@@ -283,7 +289,8 @@ static int delete_one(struct store *s, struct tx *t, struct graph *g, struct nod
     return 0;
 }
 
-static int collect(struct store *s, struct graph *g, struct garbage *out, struct err *e)
+static int collect(struct store *s, struct graph *g, const struct strv *dead, struct garbage *out,
+                   struct err *e)
 {
     auto_tx struct tx t = {0};
     int64_t now = time_now_ns();
@@ -293,7 +300,7 @@ static int collect(struct store *s, struct graph *g, struct garbage *out, struct
     TRY(read_snapshots(g, &t, e));
     TRY(read_containers(g, &t, e));
     TRY(read_ingests(g, &t, now, e));
-    TRY(read_leases(g, &t, now, e));
+    TRY(read_leases(g, &t, dead, now, e));
     propagate(g);
     map_each(ent, &g->nodes) {
         struct node *n = ent->val;
@@ -315,15 +322,36 @@ static void tell(struct store *s, const struct garbage *gone)
     }
 }
 
+/* Those that the database could not be told about; what was not done goes back. */
+static struct strv take_dead(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct strv dead = s->dead_leases;
+    s->dead_leases = (struct strv){0};
+    pthread_mutex_unlock(&s->lock);
+    return dead;
+}
+
+static void give_back(struct store *s, struct strv *dead)
+{
+    pthread_mutex_lock(&s->lock);
+    vec_each(id, dead)
+        vec_push(&s->dead_leases, mem_strdup(*id));
+    pthread_mutex_unlock(&s->lock);
+}
+
 int store_gc(struct store *s, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     struct graph g = {.a = a};
     struct garbage gone = {0};
-    int r = collect(s, &g, &gone, e);
+    auto_strv struct strv dead = take_dead(s);
+    int r = collect(s, &g, &dead, &gone, e);
     map_done(&g.nodes);
-    if (r < 0)
+    if (r < 0) {
+        give_back(s, &dead);
         return err_wrap(e, "collect garbage");
+    }
     blob_unlink_orphans(s, &gone.digests);
     snapshot_discard(s, gone.snapshots.v, gone.snapshots.n);
     for (size_t i = 0; i < gone.ingests.n; i++) {
@@ -358,7 +386,8 @@ void *gc_main(void *store)
     while (!s->stopping) {
         bool wanted = s->gc_wanted;
         if (!wanted)
-            doze(s, IDLE_S * 1000); /* leases end by themselves */
+            doze(s,
+                 (s->dead_leases.n > 0 ? RETRY_S : IDLE_S) * 1000); /* leases end by themselves */
         int64_t settled = time_mono_ns() + SETTLE_MS * NS_PER_MS;
         while (!s->stopping && time_mono_ns() < settled)
             doze(s, (settled - time_mono_ns()) / NS_PER_MS + 1);

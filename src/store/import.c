@@ -328,24 +328,15 @@ int image_import(struct store *s, const struct scope *sc, int fd, const struct i
                  struct arena *a, struct image_record **out_v, size_t *out_n, struct err *e)
 {
     struct import im = {.s = s, .sc = *sc, .o = o, .a = a};
-    struct lease_info lease = {0};
     bool own = sc->lease == NULL || sc->lease[0] == 0;
-    if (own) {
-        struct strmap labels = {0};
-        char at[TIME_TEXT_MAX];
-        time_format(time_now_ns() + 24LL * 3600 * NS_PER_S, at);
-        strmap_set(&labels, a, "containerd.io/gc.expire", at);
-        TRY(lease_create(s, sc, "", &labels, a, &lease, e));
-        im.sc.lease = lease.id;
-    }
+    if (own)
+        TRY(lease_for_transfer(s, sc, a, &im.sc.lease, e));
     int r = load_all(&im, fd, e);
     if (r == 0)
         r = add_extra_names(&im, e);
     map_done(&im.members);
-    if (own) {
-        struct err ignored = {0};
-        (void)lease_delete(s, &im.sc, lease.id, r < 0, &ignored); /* it ends in a day by itself */
-    }
+    if (own)
+        lease_end_transfer(s, &im.sc, im.sc.lease, false, r < 0);
     if (r == 0) {
         *out_v = im.images.v;
         *out_n = im.images.n;

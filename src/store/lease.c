@@ -3,6 +3,7 @@
 
 #include <sys/random.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "store/filter.h"
@@ -16,6 +17,11 @@ static int must_exist(struct tx *t, const struct scope *sc, const char *id, stru
     TRY(found);
     return found > 0 ? 0 : err_set(e, ERR_NOT_FOUND, "lease \"%s\": not found", id);
 }
+
+/* A new lease of one of our own transfers; see lease.h. */
+#define TRANSFER "transfer-"
+#define RESUMABLE "resumable-"
+enum { TRANSFER_LIFE_S = 24 * 3600 };
 
 static const char *made_up_id(struct arena *a)
 {
@@ -164,4 +170,69 @@ int lease_resources(struct store *s, const struct scope *sc, const char *id, str
     *out = list.v;
     *out_n = list.n;
     return more;
+}
+
+int lease_for_transfer(struct store *s, const struct scope *sc, struct arena *a,
+                       const char **out_id, struct err *e)
+{
+    struct strmap labels = {0};
+    struct lease_info lease;
+    char at[TIME_TEXT_MAX];
+    time_format(time_now_ns() + TRANSFER_LIFE_S * NS_PER_S, at);
+    strmap_set(&labels, a, "containerd.io/gc.expire", at);
+    TRY(lease_create(s, sc, arena_printf(a, TRANSFER "%s", made_up_id(a)), &labels, a, &lease, e));
+    *out_id = lease.id;
+    return 0;
+}
+
+static int keep_for_resume(struct store *s, const struct scope *sc, const char *id, struct err *e)
+{
+    auto_free char *kept = mem_printf(RESUMABLE "%s", id + strlen(TRANSFER));
+    auto_tx struct tx t = {0};
+    TRY(tx_begin(&t, &s->db, TX_WRITE, e));
+    TRY(db_exec(&t, e, "UPDATE lease SET id=? WHERE ns=? AND id=?", "sss", kept, sc->ns, id));
+    TRY(db_exec(&t, e, "UPDATE lease_resource SET lease=? WHERE ns=? AND lease=?", "sss", kept,
+                sc->ns, id));
+    return tx_commit(&t, e);
+}
+
+void lease_end_transfer(struct store *s, const struct scope *sc, const char *id, bool resumable,
+                        bool sync)
+{
+    struct err e = {0};
+    if (resumable ? keep_for_resume(s, sc, id, &e) == 0
+                  : lease_delete(s, sc, id, sync, &e) == 0 || e.kind == ERR_NOT_FOUND)
+        return;
+    log_warn("a lease ends later", "lease", id, "error", e.msg, NULL);
+    pthread_mutex_lock(&s->lock);
+    vec_push(&s->dead_leases, mem_printf("%s\n%s", sc->ns, id));
+    pthread_mutex_unlock(&s->lock);
+    store_gc_soon(s);
+}
+
+int lease_keep_all_for_resume(struct tx *t, struct err *e)
+{
+    static const char *const sql[] = {
+        "UPDATE lease SET id='" RESUMABLE "'||substr(id,10) WHERE id LIKE '" TRANSFER "%'",
+        "UPDATE lease_resource SET lease='" RESUMABLE "'||substr(lease,10)"
+        " WHERE lease LIKE '" TRANSFER "%'"};
+    _Static_assert(sizeof(TRANSFER) == 10, "what substr cuts off");
+    for (size_t i = 0; i < ARRAY_LEN(sql); i++)
+        TRY(db_exec(t, e, sql[i], ""));
+    return 0;
+}
+
+int lease_resumed(struct store *s, const struct scope *sc, const char *digest, struct err *e)
+{
+    auto_tx struct tx t = {0};
+    TRY(tx_begin(&t, &s->db, TX_WRITE, e));
+    TRY(db_exec(&t, e,
+                "DELETE FROM lease WHERE ns=? AND id LIKE '" RESUMABLE "%' AND id IN"
+                " (SELECT lease FROM lease_resource WHERE ns=? AND type='content' AND id=?)",
+                "sss", sc->ns, sc->ns, digest));
+    TRY(db_exec(&t, e,
+                "DELETE FROM lease_resource WHERE ns=? AND lease LIKE '" RESUMABLE "%'"
+                " AND lease NOT IN (SELECT id FROM lease WHERE ns=?)",
+                "ss", sc->ns, sc->ns));
+    return tx_commit(&t, e);
 }

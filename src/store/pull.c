@@ -486,23 +486,16 @@ static int pull_all(struct pull *p, struct oci_descriptor *top, struct pull_resu
 static int with_lease(struct pull *p, struct oci_descriptor *top, struct pull_result *out,
                       struct err *e)
 {
-    struct lease_info lease;
-    struct strmap labels = {0};
-    char at[TIME_TEXT_MAX];
     if (p->sc.lease != NULL && p->sc.lease[0] != 0)
         return pull_all(p, top, out, e);
-    time_format(time_now_ns() + 24LL * 3600 * NS_PER_S, at);
-    strmap_set(&labels, p->a, "containerd.io/gc.expire", at);
-    TRY(lease_create(p->s, &p->sc, "", &labels, p->a, &lease, e));
-    p->sc.lease = lease.id;
+    TRY(lease_for_transfer(p->s, &p->sc, p->a, &p->sc.lease, e));
     int r = pull_all(p, top, out, e);
     struct err ignored = {0};
-    /* what a broken connection or a cancelled call left can be resumed: the lease keeps it for a
-     * day */
     bool resumable =
         r < 0 && (e->kind == ERR_UNAVAILABLE || e->kind == ERR_CANCELLED || e->kind == ERR_TIMEOUT);
-    if (!resumable)
-        (void)lease_delete(p->s, &p->sc, lease.id, false, &ignored);
+    if (r == 0)
+        (void)lease_resumed(p->s, &p->sc, top->digest, &ignored);
+    lease_end_transfer(p->s, &p->sc, p->sc.lease, resumable, false);
     return r;
 }
 

@@ -15,9 +15,10 @@ struct store {
     struct db db;
     /* A blob's file and its row change together under this lock; the order is blobs, then db. */
     pthread_mutex_t blobs;
-    pthread_mutex_t lock;  /* guards what follows */
-    struct map open_refs;  /* "NS/REF" of open writers: struct content_writer * */
-    struct list in_flight; /* work that a second caller waits for: see flight.h */
+    pthread_mutex_t lock;    /* guards what follows */
+    struct map open_refs;    /* "NS/REF" of open writers: struct content_writer * */
+    struct list in_flight;   /* work that a second caller waits for: see flight.h */
+    struct strv dead_leases; /* "NS\nID": the database could not be told yet */
     bool stopping, gc_wanted;
     pthread_cond_t wake; /* the collector's: it is no request thread */
     pthread_t gc_thread;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "store/lease.h"
 #include "store/state.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -252,6 +253,7 @@ static int sweep_rows(struct store *s, struct err *e)
         TRY(db_exec(&t, e, "DELETE FROM ingest WHERE id=?", "i", dead_ingests.v[i]));
     /* half unpacked layers are of no use: their puller is gone */
     TRY(db_exec(&t, e, "DELETE FROM snapshot WHERE kind=2 AND name LIKE 'extract-hull-%'", ""));
+    TRY(lease_keep_all_for_resume(&t, e));
     return tx_commit(&t, e);
 }
 
@@ -333,6 +335,7 @@ void store_close(struct store *s)
     fd_close(s->blobs_fd);
     fd_close(s->ingest_fd);
     fd_close(s->snapshots_fd);
+    strv_done(&s->dead_leases);
     map_done(&s->open_refs);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->sync_lock);

@@ -251,6 +251,46 @@ static void test_gc(void **state)
     assert_int_equal(entries(f, "snapshots"), 0);
 }
 
+static size_t leases_like(struct fixture *f, const char *filter)
+{
+    struct err e = {0};
+    struct strv filters = {0};
+    struct lease_info *list = NULL;
+    size_t n = 0;
+    vec_push_in(f->a, &filters, arena_strdup(f->a, filter));
+    assert_ok(lease_list(f->s, &ns, &filters, f->a, &list, &n, &e));
+    return n;
+}
+
+/* What an interrupted transfer fetched stays until the image is there, or its lease is deleted. */
+static void test_transfer_leases(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char top[72], other[72];
+    const char *id;
+    assert_ok(lease_for_transfer(f->s, &ns, f->a, &id, &e));
+    struct scope first = {"test", id};
+    put(f, &first, "manifest", top);
+    lease_end_transfer(f->s, &ns, id, true, false);
+    assert_ok(lease_for_transfer(f->s, &ns, f->a, &id, &e));
+    struct scope second = {"test", id};
+    put(f, &second, "other", other);
+    store_close(f->s); /* killed: the second was under way */
+    f->s = open_at(f->root);
+    assert_int_equal(leases_like(f, "id~=|^transfer-|"), 0);
+    assert_int_equal(leases_like(f, "id~=|^resumable-|"), 2);
+    assert_ok(store_gc(f->s, &e));
+    assert_int_equal(entries(f, "blobs/sha256"), 2);
+    assert_ok(lease_resumed(f->s, &ns, top, &e));
+    assert_int_equal(leases_like(f, "id~=|^resumable-|"), 1);
+    assert_ok(store_gc(f->s, &e));
+    assert_int_equal(entries(f, "blobs/sha256"), 1);
+    assert_ok(lease_for_transfer(f->s, &ns, f->a, &id, &e));
+    lease_end_transfer(f->s, &ns, id, false, true);
+    assert_int_equal(leases_like(f, "id~=|^transfer-|"), 0);
+}
+
 static void test_lease_expiry(void **state)
 {
     struct fixture *f = *state;
@@ -485,6 +525,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_labels_and_masks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_images, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gc, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_transfer_leases, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lease_expiry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_containers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
