@@ -58,17 +58,16 @@ refused() { [ "$(sed -n 's/^max //p' "$(cgroup_file box pids pids.events)")" -gt
 
 # bats test_tags=smoke
 @test "--ulimit above ours, --oom-score-adj below: done where we may, the kernel's error where not; never our own wishes" {
-    local hard=$(($(ulimit -Hn) + 1))
+    local hard=$(($(ulimit -Hq) + 1)) limit="sed -n 's/^Max msgqueue size *//p' /proc/self/limits" score='cat /proc/self/oom_score_adj'
     # what nobody asked for is left alone in silence
-    run -0 hull run --rm busybox sh -c 'ulimit -Hn; cat /proc/self/oom_score_adj'
-    [ "${lines[0]}" -lt $hard ]
-    [ "${lines[1]}" = 0 ]
+    run -0 hull run --rm busybox sh -c "$limit; $score"
+    expect_match "^$((hard - 1)) .*"$'\n0$'
     if (("0x$(sed -n 's/^CapEff:\t//p' /proc/self/status)" >> 24 & 1)); then # CAP_SYS_RESOURCE
-        run -0 hull run --rm --ulimit "nofile=$hard" --oom-score-adj -500 busybox sh -c 'ulimit -n; cat /proc/self/oom_score_adj'
-        expect_output "$hard"$'\n'-500
+        run -0 hull run --rm --ulimit "msgqueue=$hard" --oom-score-adj -500 busybox sh -c "$limit; $score"
+        expect_match "^$hard +$hard .*"$'\n-500$'
     else
-        run -125 hull run --rm --ulimit "nofile=$hard" busybox true
-        expect_match 'OCI runtime create failed: .*unable to start container process: error during container init: error setting rlimits for ready process: error setting rlimit type 7: operation not permitted'
+        run -125 hull run --rm --ulimit "msgqueue=$hard" busybox true
+        expect_match 'OCI runtime create failed: .*unable to start container process: error during container init: error setting rlimits for ready process: error setting rlimit type 12: operation not permitted'
         run -126 hull run --rm --oom-score-adj -500 busybox true # Docker takes "permission denied" for the program's
         expect_match 'failed to set oom_score_adj to -500: permission denied'
     fi
