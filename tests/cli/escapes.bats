@@ -108,6 +108,7 @@ SH
 
 @test "2019-5736: nor by one that waits for an exec, with every capability" {
     local before
+    need_static
     attacker
     before=$(sha256sum <"$T/bin/hull-runc")
     mkfifo rootfs/tmp/log

@@ -563,6 +563,7 @@ PY
 }
 
 @test "a container starts within 512 KiB of memory, its filter built on the way" {
+    need_static
     [ -e "/sys/fs/cgroup/memory" ] || [ -n "${HULL_IN_VM:-}" ] || skip "no memory controller"
     config '.linux.resources.memory = {"limit": 524288} | .linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],

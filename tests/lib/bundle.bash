@@ -47,3 +47,8 @@ bundle_end() {
 bundle_cgroups_end() {
     rmdir "/sys/fs/cgroup/"*"/$(test_cgroup)" 2>/dev/null || true
 }
+
+# need_static: skip where hull-runc is not the one small file that it is when installed (a build with sanitizers).
+need_static() {
+    ! readelf -l "$T/bin/hull-runc" | grep -q INTERP || skip "hull-runc is built with sanitizers"
+}
