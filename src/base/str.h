@@ -46,6 +46,9 @@ char *str_dup(struct str s) __attribute__((returns_nonnull));
 bool str_to_u64(struct str s, uint64_t min, uint64_t max, uint64_t *out);
 bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out);
 
+/** The value of a hex digit of either case, or -1. */
+int hex_digit(char c);
+
 /** n bytes as 2n lower-case hex digits and a terminator at out. */
 void str_hex(const void *bytes, size_t n, char *out);
 

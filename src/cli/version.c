@@ -1,25 +1,15 @@
 /* hull version. */
 #include <json-c/json.h>
-#include <sys/utsname.h>
 
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/table.h"
+#include "types/oci_image.h"
 #include "types/system.h"
 
 struct version_opts {
     const char *format;
 };
-
-static const char *arch(void)
-{
-    static struct utsname u;
-    if (uname(&u) < 0)
-        return "";
-    if (strcmp(u.machine, "x86_64") == 0)
-        return "amd64";
-    return strcmp(u.machine, "aarch64") == 0 ? "arm64" : u.machine;
-}
 
 static void add(struct json_object *o, const char *key, const char *val)
 {
@@ -35,7 +25,7 @@ static struct json_object *client_json(struct cli *cli, const char *api)
     add(o, "ApiVersion", api);
     add(o, "DefaultAPIVersion", CLI_API_MAX);
     add(o, "Os", "linux");
-    add(o, "Arch", arch());
+    add(o, "Arch", oci_host_architecture(cli->arena));
     add(o, "Context", cli->context);
     return o;
 }
@@ -54,7 +44,7 @@ static void client_text(struct cli *cli, const char *api, struct buf *b)
         buf_printf(b, " API version:\t%s (downgraded from %s)\n", api, CLI_API_MAX);
     else
         line(b, "API version", api);
-    buf_printf(b, " OS/Arch:\tlinux/%s\n", arch());
+    buf_printf(b, " OS/Arch:\tlinux/%s\n", oci_host_architecture(cli->arena));
     line(b, "Context", cli->context);
 }
 

@@ -1,6 +1,5 @@
 /* Who we are and whose objects are whose: version, health, introspection, namespaces. */
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "base/mem.h"
 #include "containerd/convert.h"
@@ -10,6 +9,7 @@
 #include "proto/namespaces.pb-c.h"
 #include "proto/version.pb-c.h"
 #include "store/filter.h"
+#include "types/oci_image.h"
 
 int call_scope(struct grpc_call *c, struct scope *out, struct err *e)
 {
@@ -88,17 +88,6 @@ static const char *plugin_field(const void *obj, const char *const *path, size_t
     return NULL;
 }
 
-/* This machine in Go's words. */
-static const char *go_arch(struct arena *a)
-{
-    struct utsname u;
-    if (uname(&u) < 0)
-        return "";
-    if (strcmp(u.machine, "x86_64") == 0)
-        return "amd64";
-    return strcmp(u.machine, "aarch64") == 0 ? "arm64" : arena_strdup(a, u.machine);
-}
-
 static Introspection__Plugin *plugin_to_pb(const struct plugin_row *row, struct arena *a)
 {
     Introspection__Plugin *p = ARENA_NEW(a, Introspection__Plugin);
@@ -109,7 +98,7 @@ static Introspection__Plugin *plugin_to_pb(const struct plugin_row *row, struct 
         Types__Platform *pl = ARENA_NEW(a, Types__Platform);
         types__platform__init(pl);
         pl->os = pb_str("linux");
-        pl->architecture = pb_str(go_arch(a));
+        pl->architecture = pb_str(oci_host_architecture(a));
         p->platforms = arena_dup(a, &pl, sizeof(pl));
         p->n_platforms = 1;
     }

@@ -18,14 +18,6 @@
 #define API_VERSION "1.51"
 #define API_MIN "1.24"
 
-static const char *go_arch(struct arena *a)
-{
-    struct oci_platform p = {0};
-    struct err ignored = {0};
-
-    return oci_platform_parse("", a, &p, &ignored) == 0 ? p.architecture : "";
-}
-
 static void component(struct system_version *v, const char *name, const char *version,
                       struct strmap details, struct arena *a)
 {
@@ -59,7 +51,7 @@ int engine_version(struct engine *g, int api, struct buf *out, struct err *e)
         .git_commit = "",
         .go_version = "",
         .os = "linux",
-        .arch = go_arch(a),
+        .arch = oci_host_architecture(a),
         .build_time = "",
     };
 

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 #include "sys/spawn.h"
 
 #define CONNECT_TRIES 3
@@ -87,15 +88,6 @@ static void disconnect(struct portd *p)
 
 /* ---- connecting; all below is called with the lock held ---- */
 
-static int socket_address(const struct portd *p, struct sockaddr_un *out, struct err *e)
-{
-    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(p->socket) >= sizeof(out->sun_path))
-        return err_set(e, ERR_INVALID, "path of socket is too long: %s", p->socket);
-    memcpy(out->sun_path, p->socket, strlen(p->socket) + 1);
-    return 0;
-}
-
 /* Connect to one that runs: 1, or 0 when there is none. */
 static int try_connect(struct portd *p, struct err *e)
 {
@@ -105,7 +97,7 @@ static int try_connect(struct portd *p, struct err *e)
 
     if (fd < 0)
         return err_sys(e, "socket");
-    TRY(socket_address(p, &sa, e));
+    TRY(sock_address(p->socket, &sa, e));
     if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
         if (errno == ENOENT || errno == ECONNREFUSED)
             return 0;
@@ -137,7 +129,7 @@ static int start(struct portd *p, struct err *e)
 
     if (fd < 0)
         return err_sys(e, "socket");
-    TRY(socket_address(p, &sa, e));
+    TRY(sock_address(p->socket, &sa, e));
     (void)unlink(p->socket); /* nobody answers there */
     if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(p->socket, 0600) < 0 ||
         listen(fd, 16) < 0)

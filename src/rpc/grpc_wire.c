@@ -113,15 +113,6 @@ void grpc_text_encode(const char *text, struct buf *out)
     }
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 void grpc_text_decode(struct str text, struct buf *out)
 {
     for (size_t i = 0; i < text.n; i++) {

@@ -29,17 +29,6 @@ static int bad(struct err *e, const char *what)
     return err_set(e, ERR_INVALID, "malformed chunked body: %s", what);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static int size_byte(struct http_chunks *c, char byte, struct err *e)
 {
     int d = hex_digit(byte);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 #define NOTIFY_DIR "notify"
 #define NOTIFY_NAME "notify.sock"
@@ -53,16 +53,15 @@ int notify_listen(int dir_fd, struct err *e)
 
 static int dial(const char *manager)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    size_t n = strlen(manager);
-    if ((manager[0] != '/' && manager[0] != '@') || n >= sizeof(addr.sun_path))
+    struct sockaddr_un addr;
+    struct err ignored = {0};
+    if (manager[0] != '/' && manager[0] != '@')
         return -1;
-    memcpy(addr.sun_path, manager, n);
-    if (manager[0] == '@') /* an abstract name */
-        addr.sun_path[0] = '\0';
+    int size = sock_address(manager, &addr, &ignored);
     auto_fd int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
-    return sock < 0 || connect(sock, (struct sockaddr *)&addr, size) < 0 ? -1 : take_fd(&sock);
+    if (size < 0 || sock < 0 || connect(sock, (struct sockaddr *)&addr, (socklen_t)size) < 0)
+        return -1;
+    return take_fd(&sock);
 }
 
 /* The manager holds the pipe's end until it has done everything that it was told before. */

@@ -14,6 +14,7 @@
 #include "shim/bundle_mounts.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/sock.h"
 
 static uint32_t read_pid(const char *bundle)
 {
@@ -32,15 +33,15 @@ static void remove_socket(const char *bundle)
 {
     auto_free char *path = mem_printf("%s/address", bundle);
     auto_buf struct buf text = BUF_MAX(4096);
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct sockaddr_un addr;
     struct err ignored = {0};
     if (file_read(AT_FDCWD, path, &text, &ignored) < 0)
         return;
     struct str socket_path = {text.p, text.n};
     if (!str_starts(socket_path, "unix://" SHIM_SOCKET_DIR "/"))
         return;
-    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", text.p + strlen("unix://"));
-    if (shim_is_served(&addr, &ignored) == 0)
+    if (sock_address(text.p + strlen("unix://"), &addr, &ignored) >= 0 &&
+        shim_is_served(&addr, &ignored) == 0)
         (void)unlink(addr.sun_path); /* may be gone already */
 }
 

@@ -25,24 +25,18 @@ struct logger {
     void *ready_arg;
 };
 
-static int hex(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c == '\0' ? NULL : strchr(digits, c >= 'A' && c <= 'F' ? (char)(c | 0x20) : c);
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
 /* One unescaped part of the URI. */
 static char *part(struct str s, bool plus, struct arena *a)
 {
     char *p = arena_alloc(a, s.n + 1), *w = p;
     for (size_t i = 0; i < s.n; i++) {
-        bool escaped = s.p[i] == '%' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0;
+        bool escaped = s.p[i] == '%' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 &&
+                       hex_digit(s.p[i + 2]) >= 0;
         char c = s.p[i];
         if (plus && c == '+')
             c = ' ';
         if (escaped)
-            c = (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]));
+            c = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
         *w++ = c;
         i += escaped ? 2 : 0;
     }

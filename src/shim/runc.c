@@ -4,9 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -14,6 +12,7 @@
 #include "shim/oci.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/sock.h"
 #include "sys/spawn.h"
 
 #define ARGS_MAX 32
@@ -179,14 +178,11 @@ static void on_exit_of(void *arg, pid_t pid, int status, int64_t exited_ns)
 static int listen_console(struct call *c, struct err *e)
 {
     static unsigned count;
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
     c->console_path = mem_printf("/run/hull-console-%d-%u.sock", (int)getpid(), count++);
-    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", c->console_path);
-    c->console_listen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (c->console_listen < 0 || fchmod(c->console_listen, 0600) < 0 ||
-        bind(c->console_listen, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-        listen(c->console_listen, 1) < 0)
-        return err_sys(e, "console socket %s", c->console_path);
+    c->console_listen = sock_listen(c->console_path, 0600, (gid_t)-1, e);
+    if (c->console_listen < 0)
+        return err_wrap(e, "console");
+    (void)fd_set_nonblock(c->console_listen, true); /* cannot fail on an open descriptor */
     return 0;
 }
 

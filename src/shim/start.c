@@ -15,18 +15,20 @@
 #include "shim/start.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/sock.h"
 #include "sys/spawn.h"
 
 #define OOM_MAX 1000
 #define BACKLOG 128
 
-static void socket_path(const struct flags *f, const char *group, struct sockaddr_un *out)
+static int socket_of(const struct flags *f, const char *group, struct sockaddr_un *out,
+                     struct err *e)
 {
     char digest[65];
     auto_free char *name = mem_printf("%s/%s/%s", f->address, f->ns, group);
     sha256_hex(name, strlen(name), digest);
-    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    (void)snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s", SHIM_SOCKET_DIR, digest);
+    auto_free char *path = mem_printf(SHIM_SOCKET_DIR "/%s", digest);
+    return sock_address(path, out, e);
 }
 
 int shim_is_served(const struct sockaddr_un *addr, struct err *e)
@@ -121,7 +123,7 @@ int action_start(const struct flags *f, struct err *e)
     const char *group = NULL;
     struct sockaddr_un addr;
     TRY(options_group(".", a, &group, e));
-    socket_path(f, group != NULL ? group : f->id, &addr);
+    TRY(socket_of(f, group != NULL ? group : f->id, &addr, e));
     auto_free char *address = mem_printf("unix://%s", addr.sun_path);
     auto_fd int fd = listen_on(&addr, e);
     if (fd < 0 && e->kind != ERR_EXISTS)

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 #define STDIN_PART ((size_t)32 << 10) /* of input in one frame */
 
@@ -54,21 +55,12 @@ void attach_frame_write(enum attach_type type, const void *p, size_t n, struct b
 
 static int connect_to(const char *path, struct err *e)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return err_set(e, ERR_INVALID, "attach: the path of socket %s is too long", path);
-    memcpy(addr.sun_path, path, strlen(path) + 1);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_sys(e, "attach: socket");
-    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-        err_sys(e, "attach: connect to %s", path);
-        e->kind = e->sys == ENOENT                             ? ERR_NOT_FOUND
-                  : e->sys == ECONNREFUSED || e->sys == EAGAIN ? ERR_UNAVAILABLE
-                                                               : ERR_INTERNAL;
-        return -1;
-    }
-    return take_fd(&fd);
+    int fd = sock_dial(path, 0, e);
+    if (fd >= 0)
+        return fd;
+    if (e->sys == ENOENT)
+        e->kind = ERR_NOT_FOUND;
+    return err_wrap(e, "attach");
 }
 
 /* The answer to ATTACH, before deadline_ns. */

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "sys/fd.h"
+#include "sys/sock.h"
 
 #define CLIENTS_MAX 256
 #define WAITING_MAX ((size_t)4 << 20)
@@ -279,16 +280,11 @@ static void on_connect(struct source *s, int fd, uint32_t events, void *arg)
 
 static int listen_on(const char *path, struct err *e)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return err_set(e, ERR_INVALID, "attach socket %s: the path is too long", path);
-    memcpy(addr.sun_path, path, strlen(path) + 1);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    (void)unlink(path); /* of one that was killed; bind says what is wrong with others */
-    if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-        listen(fd, 64) < 0)
-        return err_sys(e, "attach socket %s", path);
-    return take_fd(&fd);
+    int fd = sock_listen(path, 0600, (gid_t)-1, e);
+    if (fd < 0)
+        return err_wrap(e, "attach");
+    (void)fd_set_nonblock(fd, true); /* cannot fail on an open descriptor */
+    return fd;
 }
 
 int clients_listen(struct loop *loop, const char *path, const struct clients_opts *o,

@@ -123,13 +123,6 @@ static int check(const struct log_uri *u, struct err *e)
     return 0;
 }
 
-static int hex(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c == '\0' ? NULL : strchr(digits, c | (c >= 'A' && c <= 'F' ? 0x20 : 0));
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
 /* As Go's url.QueryUnescape; NUL bytes are refused, for everything here ends in C strings. */
 static int unescape(struct str s, bool plus_is_space, struct arena *arena, const char **out,
                     struct err *e)
@@ -140,8 +133,8 @@ static int unescape(struct str s, bool plus_is_space, struct arena *arena, const
         if (c == '+' && plus_is_space) {
             c = ' ';
         } else if (c == '%') {
-            int hi = i + 2 < s.n ? hex(s.p[i + 1]) : -1;
-            int lo = i + 2 < s.n ? hex(s.p[i + 2]) : -1;
+            int hi = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
+            int lo = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
             if (hi < 0 || lo < 0)
                 return err_set(e, ERR_INVALID, "log URI: bad escape \"%.*s\"", (int)MIN(s.n - i, 3),
                                s.p + i);

@@ -176,14 +176,6 @@ void mac_format(const uint8_t mac[static 6], char out[static MAC_TEXT_MAX])
              mac[4], mac[5]);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool mac_parse(struct str s, uint8_t out[static 6])
 {
     uint8_t mac[6];

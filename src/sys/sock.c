@@ -2,16 +2,15 @@
 #include "sys/sock.h"
 
 #include <errno.h>
-#include <sys/socket.h>
+#include <stddef.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/un.h>
 
 #include "sys/fd.h"
 
 #define BACKLOG 1024
 
-static int address(const char *path, struct sockaddr_un *out, struct err *e)
+int sock_address(const char *path, struct sockaddr_un *out, struct err *e)
 {
     size_t n = strlen(path);
 
@@ -20,7 +19,10 @@ static int address(const char *path, struct sockaddr_un *out, struct err *e)
         return err_set(e, ERR_INVALID, "socket path \"%s\" must have 1 to %zu bytes", path,
                        sizeof(out->sun_path) - 1);
     memcpy(out->sun_path, path, n);
-    return 0;
+    if (path[0] != '@')
+        return sizeof(*out);
+    out->sun_path[0] = '\0'; /* no file, and the name ends where the address does */
+    return (int)(offsetof(struct sockaddr_un, sun_path) + n);
 }
 
 static int new_socket(int flags, struct err *e)
@@ -37,16 +39,12 @@ int sock_dial(const char *path, int timeout_ms, struct err *e)
     struct sockaddr_un a;
     auto_fd int fd = -1;
 
-    TRY(address(path, &a, e));
-    socklen_t n = sizeof(a);
-    if (path[0] == '@') { /* abstract: no file, and the name ends where the address does */
-        a.sun_path[0] = '\0';
-        n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    }
+    int n = sock_address(path, &a, e);
+    TRY(n);
     TRY(fd = new_socket(timeout_ms == 0 ? SOCK_NONBLOCK : 0, e));
     /* on a unix socket connect waits only for room in the backlog, and for as long as a send may */
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
-        connect(fd, (struct sockaddr *)&a, n) < 0) {
+        connect(fd, (struct sockaddr *)&a, (socklen_t)n) < 0) {
         (void)err_sys(e, "dial unix %s: connect", path);
         e->kind = ERR_UNAVAILABLE;
         return -1;
@@ -78,7 +76,7 @@ int sock_listen(const char *path, mode_t mode, gid_t gid, struct err *e)
     struct sockaddr_un a;
     auto_fd int fd = -1;
 
-    TRY(address(path, &a, e));
+    TRY(sock_address(path, &a, e));
     TRY(remove_stale(&a, e));
     TRY(fd = new_socket(0, e));
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)

@@ -1,11 +1,19 @@
-/** Unix stream sockets by path: connecting within a time, listening in the place of a server that
- * is gone. */
+/** Unix sockets by path: their addresses; connecting within a time, listening in the place of a
+ * server that is gone. */
 #ifndef HULL_SYS_SOCK_H
 #define HULL_SYS_SOCK_H
 
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "base/err.h"
+
+/**
+ * The address of the socket at path, or of the abstract one "@name".
+ * Returns how many bytes of it count, or -1: INVALID (empty or too long).
+ */
+int sock_address(const char *path, struct sockaddr_un *out, struct err *e);
 
 /**
  * Connect to the socket at path; "@name" is an abstract one.

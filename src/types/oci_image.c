@@ -177,6 +177,13 @@ int oci_platform_parse(const char *text, struct arena *a, struct oci_platform *o
     return 0;
 }
 
+const char *oci_host_architecture(struct arena *a)
+{
+    struct oci_platform p = {0};
+    struct err ignored = {0};
+    return oci_platform_parse("", a, &p, &ignored) == 0 ? p.architecture : "";
+}
+
 char *oci_platform_format(const struct oci_platform *p, struct arena *a)
 {
     const char *variant = p->variant != NULL ? p->variant : "";

@@ -89,6 +89,9 @@ bool oci_is_foreign_layer(const char *media_type);
  */
 int oci_platform_parse(const char *text, struct arena *a, struct oci_platform *out, struct err *e);
 
+/** This machine's architecture in Go's words; "" when it is not known. */
+const char *oci_host_architecture(struct arena *a);
+
 /** "linux/amd64" or "linux/arm64/v8". The text lives in the arena. */
 char *oci_platform_format(const struct oci_platform *p, struct arena *a);
 
