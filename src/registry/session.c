@@ -28,6 +28,7 @@ int session_open(struct session *s, const struct ref *ref, const struct registry
         return -1;
     }
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->answering, NULL);
     s->pool = http_pool_new();
     s->peers = arena_alloc_array(s->arena, hosts.n, sizeof(*s->peers));
     s->n_peers = hosts.n;
@@ -55,6 +56,7 @@ void session_done(struct session *s)
     free(s->refresh);
     http_pool_free(s->pool);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->answering);
     arena_free(s->arena);
     s->arena = NULL;
 }
@@ -167,7 +169,7 @@ static bool has_creds(const struct registry_creds *c)
            (c->identity_token != NULL && c->identity_token[0] != 0);
 }
 
-/* The owner is asked at most once a host; threads that come meanwhile go without. */
+/* The owner is asked at most once a host. */
 static int ask_for_creds(struct session *s, struct peer *p, const char *challenge,
                          struct registry_creds *out, struct err *e)
 {
@@ -185,7 +187,7 @@ static int ask_for_creds(struct session *s, struct peer *p, const char *challeng
     return 0;
 }
 
-/* Answer a 401. 1: try again. */
+/* Answer a 401 that nobody has answered yet. 1: try again. */
 static int answer_challenge(struct session *s, struct peer *p, const struct http_request *rq,
                             const struct http_reply *r, struct err *e)
 {
@@ -221,6 +223,19 @@ static int answer_challenge(struct session *s, struct peer *p, const struct http
         pthread_mutex_unlock(&s->lock);
     }
     return 1;
+}
+
+/* Answer a 401 to a request that was sent with `used`; who comes later finds what the first got. */
+static int get_granted(struct session *s, struct peer *p, const struct http_request *rq,
+                       const struct http_reply *r, const char *used, struct err *e)
+{
+    pthread_mutex_lock(&s->answering);
+    auto_free char *now = authorization_of(s, p);
+    int again = now != NULL && (used == NULL || strcmp(now, used) != 0)
+                    ? 1
+                    : answer_challenge(s, p, rq, r, e);
+    pthread_mutex_unlock(&s->answering);
+    return again;
 }
 
 /* ---- one attempt ---- */
@@ -277,7 +292,7 @@ static int attempt(struct session *s, struct peer *p, const struct http_request 
         TRY(http_do(s->pool, &rq, out, out_no_tls, e));
         if (out->status != 401 || round > 0 || !ours)
             return 0;
-        int again = answer_challenge(s, p, &rq, out, e);
+        int again = get_granted(s, p, &rq, out, authorization, e);
         if (again <= 0)
             return again;
         http_reply_done(out);

@@ -31,6 +31,7 @@ struct session {
     bool offline;       /* a refresh token is wanted as well */
     char *refresh;      /* the last one that was given; guarded by lock; NULL: none */
     pthread_mutex_t lock;
+    pthread_mutex_t answering; /* held while a challenge is answered: the others need that answer */
 };
 
 /** access: of the scope, "pull" or "pull,push"; NULL: no scope of our own. */

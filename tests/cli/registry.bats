@@ -74,7 +74,7 @@ digest_at() { # NAME TAG
     [ "$output" = "$registry/busybox:latest" ]
     hull tag "$registry/busybox" "$registry/other:1"
     run -0 hull push "$registry/other:1"
-    expect_match "^1: digest: sha256:.* size: "
+    expect_match "1: digest: sha256:.* size: "
     run -0 hull logout "$registry"
     [ "$output" = "Removing login credentials for $registry" ]
     [ "$(jq -c .auths "$DOCKER_CONFIG/config.json")" = '{}' ]

@@ -1,6 +1,7 @@
 /* Pushing to a registry that misbehaves. */
 #include "test.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include "base/mem.h"
@@ -131,6 +132,35 @@ static void test_bad_ways(void **state)
     assert_err(push(p, "app:1", cancel, &e), ERR_CANCELLED, "cancel");
 }
 
+static int answer_late(void *arg, const char *host UNUSED, const char *challenge UNUSED,
+                       struct registry_creds *out, struct err *e UNUSED)
+{
+    _Atomic int *asked = arg;
+    (*asked)++;
+    (void)poll(NULL, 0, 200); /* meanwhile the other worker is refused, too */
+    *out = (struct registry_creds){.username = "u", .password = "p"};
+    return 0;
+}
+
+/* Workers that are refused at the same time share one answer. */
+static void test_credentials_asked_once(void **state)
+{
+    struct push_fixture *p = *state;
+    struct err e = {0};
+    _Atomic int asked = 0;
+    p->f->ro.ask = answer_late;
+    p->f->ro.ask_arg = &asked;
+    p->to.need_basic = true;
+    assert_ok(push(p, "app:1", -1, &e));
+    assert_int_equal(asked, 1);
+    forget(p);
+    p->to.need_token = true;
+    asked = 0;
+    assert_ok(push(p, "app:1", -1, &e));
+    assert_int_equal(asked, 1);
+    assert_int_equal(p->to.token_requests, 1);
+}
+
 /* A token covers reading and writing; it may end at any time. */
 static void test_tokens(void **state)
 {
@@ -215,8 +245,12 @@ static void test_missing(void **state)
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, push_setup, push_teardown)
-    const struct CMUnitTest tests[] = {CASE(test_good_ways), CASE(test_bad_ways), CASE(test_tokens),
-                                       CASE(test_mounts), CASE(test_missing)};
+    const struct CMUnitTest tests[] = {CASE(test_good_ways),
+                                       CASE(test_bad_ways),
+                                       CASE(test_tokens),
+                                       CASE(test_mounts),
+                                       CASE(test_credentials_asked_once),
+                                       CASE(test_missing)};
     registry_global_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
