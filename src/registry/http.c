@@ -5,6 +5,7 @@
 #include "registry/http.h"
 
 #include <curl/curl.h>
+#include <openssl/x509_vfy.h>
 #include <poll.h>
 #include <pthread.h>
 
@@ -312,28 +313,66 @@ static const char *go_method(const char *method)
     return "Get";
 }
 
-static int failure(const struct http_request *rq, CURLcode r, int status, int os_error,
-                   const char *text, struct err *e)
+static enum http_failure failure_of(CURLcode r, const char *text)
 {
+    if (r == CURLE_PEER_FAILED_VERIFICATION || r == CURLE_SSL_CACERT_BADFILE ||
+        r == CURLE_SSL_CERTPROBLEM)
+        return HTTP_FAIL_TRUST;
+    if (r == CURLE_SSL_CONNECT_ERROR && strstr(text, "wrong version number") != NULL)
+        return HTTP_FAIL_PLAIN;
+    return r == CURLE_SSL_CONNECT_ERROR || r == CURLE_COULDNT_CONNECT ? HTTP_FAIL_CONNECT
+                                                                      : HTTP_FAIL_OTHER;
+}
+
+/* What Go says of a certificate, as far as OpenSSL's verdict tells it; else NULL. */
+static const char *distrust(long verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "tls: failed to verify certificate: x509: certificate has expired or is not yet "
+               "valid";
+    default:
+        return NULL;
+    }
+}
+
+static int failed(const struct flight *f, CURLcode r, const char *text, struct err *e)
+{
+    long status = 0, os_error = 0, verdict = 0;
+    const char *method = go_method(f->rq->method), *why = NULL;
+    (void)curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(f->curl, CURLINFO_OS_ERRNO, &os_error);
+    (void)curl_easy_getinfo(f->curl, CURLINFO_SSL_VERIFYRESULT, &verdict);
     if (r == CURLE_COULDNT_CONNECT && os_error != 0) {
-        err_set(e, ERR_UNAVAILABLE, "%s \"%s\": dial tcp: connect: %s", go_method(rq->method),
-                rq->url, strerrordesc_np(os_error));
+        err_set(e, ERR_UNAVAILABLE, "%s \"%s\": dial tcp: connect: %s", method, f->rq->url,
+                strerrordesc_np((int)os_error));
         for (char *c = strstr(e->msg, "connect: "); c != NULL && *c != 0; c++)
             *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
         return -1;
     }
-    return err_set(e, ERR_UNAVAILABLE, "%s \"%s\": %s", go_method(rq->method), rq->url,
-                   r == CURLE_OPERATION_TIMEDOUT && status != 0 ? "the registry stalled"
-                   : text[0] != 0                               ? text
-                                                                : curl_easy_strerror(r));
+    if (failure_of(r, text) == HTTP_FAIL_PLAIN)
+        why = "http: server gave HTTP response to HTTPS client";
+    else if (failure_of(r, text) == HTTP_FAIL_TRUST)
+        why = distrust(verdict);
+    else if (r == CURLE_OPERATION_TIMEDOUT && status != 0)
+        why = "the registry stalled";
+    if (why == NULL)
+        why = text[0] != 0 ? text : curl_easy_strerror(r);
+    return err_set(e, ERR_UNAVAILABLE, "%s \"%s\": %s", method, f->rq->url, why);
 }
 
 int http_do(struct http_pool *p, const struct http_request *rq, struct http_reply *out,
-            bool *out_no_tls, struct err *e)
+            enum http_failure *out_why, struct err *e)
 {
     struct flight f = {.curl = take(p), .rq = rq, .out = out};
     char text[CURL_ERROR_SIZE] = "";
-    long status = 0, os_error = 0;
+    long status = 0;
     curl_off_t wait_s = 0;
     *out = (struct http_reply){.length = -1, .body = BUF_MAX(BODY_MAX)};
     struct curl_slist *headers = header_list(rq);
@@ -341,21 +380,19 @@ int http_do(struct http_pool *p, const struct http_request *rq, struct http_repl
     curl_easy_setopt(f.curl, CURLOPT_ERRORBUFFER, text);
     CURLcode r = curl_easy_perform(f.curl);
     (void)curl_easy_getinfo(f.curl, CURLINFO_RESPONSE_CODE, &status);
-    (void)curl_easy_getinfo(f.curl, CURLINFO_OS_ERRNO, &os_error);
     (void)curl_easy_getinfo(f.curl, CURLINFO_RETRY_AFTER, &wait_s);
     out->status = (int)status;
     out->retry_after_s = (int)MIN(wait_s, (curl_off_t)3600);
     make_absolute(f.curl, out->location, sizeof(out->location));
     make_absolute(f.curl, out->next, sizeof(out->next));
     curl_slist_free_all(headers);
-    give_back(p, f.curl);
-    if (out_no_tls != NULL)
-        *out_no_tls = r == CURLE_SSL_CONNECT_ERROR || r == CURLE_COULDNT_CONNECT;
-    if (f.err.kind != ERR_NONE) {
+    if (out_why != NULL)
+        *out_why = failure_of(r, text);
+    bool fine = r == CURLE_OK || (r == CURLE_RANGE_ERROR && status == 416);
+    if (f.err.kind != ERR_NONE)
         *e = f.err;
-        return -1;
-    }
-    if (r == CURLE_OK || (r == CURLE_RANGE_ERROR && status == 416))
-        return 0;
-    return failure(rq, r, (int)status, (int)os_error, text, e);
+    else if (!fine)
+        (void)failed(&f, r, text, e);
+    give_back(p, f.curl);
+    return f.err.kind == ERR_NONE && fine ? 0 : -1;
 }

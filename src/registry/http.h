@@ -52,12 +52,20 @@ struct http_reply {
     struct buf body;     /* without sink, and of errors: at most 4 MiB */
 };
 
+/* Why there is no reply. */
+enum http_failure {
+    HTTP_FAIL_OTHER,
+    HTTP_FAIL_CONNECT, /* nobody answers there, or not to the greeting of TLS */
+    HTTP_FAIL_PLAIN,   /* it speaks HTTP without TLS */
+    HTTP_FAIL_TRUST,   /* its certificate is not good */
+};
+
 /**
- * Do it. A reply of any status is a success. Errors: UNAVAILABLE (network; *out_plain is set when
- * the other side does not speak TLS), CANCELLED, or what the sink said.
+ * Do it. A reply of any status is a success. Errors: UNAVAILABLE (network; *out_why, which may be
+ * NULL, says more), CANCELLED, or what the sink said.
  */
 int http_do(struct http_pool *p, const struct http_request *rq, struct http_reply *out,
-            bool *out_no_tls, struct err *e);
+            enum http_failure *out_why, struct err *e);
 void http_reply_done(struct http_reply *r);
 #define auto_reply CLEANUP(http_reply_done)
 

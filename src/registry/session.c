@@ -273,7 +273,7 @@ static const char *const *all_headers(const struct session *s, const struct peer
 
 /* One request; a challenge is answered once. */
 static int attempt(struct session *s, struct peer *p, const struct http_request *wanted,
-                   struct http_reply *out, bool *out_no_tls, struct err *e)
+                   struct http_reply *out, enum http_failure *out_why, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     const struct registry_host *h = p->host;
@@ -289,7 +289,7 @@ static int attempt(struct session *s, struct peer *p, const struct http_request 
     for (int round = 0;; round++) {
         auto_free char *authorization = ours ? authorization_of(s, p) : NULL;
         rq.authorization = authorization;
-        TRY(http_do(s->pool, &rq, out, out_no_tls, e));
+        TRY(http_do(s->pool, &rq, out, out_why, e));
         if (out->status != 401 || round > 0 || !ours)
             return 0;
         int again = get_granted(s, p, &rq, out, authorization, e);
@@ -323,7 +323,8 @@ struct outcome {
     int r;
     const struct http_reply *reply;
     const struct err *e;
-    bool no_tls, last;
+    enum http_failure why;
+    bool last;
 };
 enum verdict { DONE, AGAIN, ELSEWHERE };
 
@@ -331,16 +332,18 @@ static enum verdict judge(struct session *s, struct peer *p, const struct sessio
                           const struct outcome *t)
 {
     int status = t->reply->status;
-    bool may_pass =
-        t->r < 0 ? t->e->kind == ERR_UNAVAILABLE : status == 429 || status == 408 || status >= 500;
+    bool refused = t->r < 0 && (t->why == HTTP_FAIL_PLAIN || t->why == HTTP_FAIL_TRUST);
+    bool may_pass = t->r < 0 ? t->e->kind == ERR_UNAVAILABLE && !refused
+                             : status == 429 || status == 408 || status >= 500;
     enum verdict stay = may_pass && !t->last ? AGAIN : DONE;
     if (t->r == 0 && status / 100 == 2)
         return DONE;
     if (c->url != NULL)
         return stay;
-    if (t->r < 0 && !may_pass && t->e->kind != ERR_UNAUTHORIZED)
+    if (t->r < 0 && !may_pass && !refused && t->e->kind != ERR_UNAUTHORIZED)
         return DONE; /* cancelled, or the sink's own error */
-    if (t->r < 0 && t->no_tls && p->host->tls_maybe && leave(s, p, c->can, false))
+    if (t->r < 0 && (t->why == HTTP_FAIL_CONNECT || t->why == HTTP_FAIL_PLAIN) &&
+        p->host->tls_maybe && leave(s, p, c->can, false))
         return ELSEWHERE;
     if ((c->first || t->last || !may_pass) && leave(s, p, c->can, true))
         return ELSEWHERE;
@@ -363,16 +366,16 @@ int session_do(struct session *s, struct http_request *rq, const struct session_
     int attempts = c->once ? 1 : session_attempts(s);
     for (int n = 0;; n++) {
         struct peer *p = pick(s, c->can);
-        bool no_tls = false;
+        enum http_failure why = HTTP_FAIL_OTHER;
         if (p == NULL)
             return err_set(e, ERR_UNAVAILABLE, "no host of %s does this", s->ref.domain);
         auto_free char *url = url_of(p->host, c);
         rq->url = url;
         if (c->resume != NULL)
             c->resume(rq);
-        int r = attempt(s, p, rq, out, &no_tls, e);
+        int r = attempt(s, p, rq, out, &why, e);
         rq->url = NULL;
-        const struct outcome t = {r, out, e, no_tls, n + 1 >= attempts};
+        const struct outcome t = {r, out, e, why, n + 1 >= attempts};
         enum verdict v = judge(s, p, c, &t);
         if (v == DONE)
             return r;
