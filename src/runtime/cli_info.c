@@ -138,10 +138,10 @@ int cli_list_all(struct cli *c, struct cli_values *v, char **args, int n, struct
     } else if (format == NULL || strcmp(format, "table") == 0) {
         print_table(&s);
     } else if (s.all.n == 0) {
-        printf("null");
+        printf("null\n");
     } else {
         json_write_list(&hullrun_state_json, s.all.v, s.all.n, &text);
-        printf("%s", buf_cstr(&text));
+        printf("%s\n", buf_cstr(&text));
     }
     return 0;
 }

@@ -213,14 +213,19 @@ static int container_process(struct cli *c, const char *id, struct oci_process *
     return 0;
 }
 
+static int user_id(struct str text, const char *what, uint64_t *out, struct err *e)
+{
+    return str_to_u64(text, 0, UINT32_MAX, out)
+               ? 0
+               : err_set(e, ERR_INVALID, "bad %s: strconv.Atoi: parsing \"%.*s\": invalid syntax",
+                         what, STR_ARG(text));
+}
+
 static int set_user(const char *user, struct oci_user *out, struct err *e)
 {
     struct str rest = str_of(user), uid = str_cut(&rest, ':');
-    bool has_gid = uid.n < strlen(user);
-    if (!str_to_u64(uid, 0, UINT32_MAX, &out->uid) ||
-        (has_gid && !str_to_u64(rest, 0, UINT32_MAX, &out->gid)))
-        return err_set(e, ERR_INVALID, "invalid user \"%s\": must be UID[:GID]", user);
-    return 0;
+    TRY(user_id(uid, "uid", &out->uid, e));
+    return uid.n < strlen(user) ? user_id(rest, "gid", &out->gid, e) : 0;
 }
 
 static void add_caps(const struct strv *names, struct oci_process *p, struct arena *a)
@@ -244,7 +249,7 @@ static int process_of_flags(struct cli *c, const struct cli_values *v, char **ar
 {
     TRY(container_process(c, args[0], p, e));
     if (n < 2)
-        return err_set(e, ERR_INVALID, "process args cannot be empty");
+        return err_set(e, ERR_INVALID, "exec args cannot be empty");
     p->args = (struct strv){args + 1, (size_t)n - 1, 0};
     p->terminal = cli_bool(v, "tty");
     p->console_size = NULL;

@@ -199,10 +199,7 @@ static int plan(struct create *c, struct err *e)
     if (seccomp_wanted(l->seccomp))
         TRY(seccomp_check(l->seccomp, e));
     TRY(plan_cgroup(c, e));
-    uint64_t bounding = ~(uint64_t)0;
-    struct caps ignored;
-    if (c->o->log.line != NULL && caps_bounding(&bounding) == 0)
-        process_caps(c->spec.process->capabilities, bounding, &c->o->log, &ignored);
+    process_warn_caps(c->spec.process->capabilities, &c->o->log);
     fill_record(c);
     return 0;
 }

@@ -92,6 +92,7 @@ static int fill_process(struct exec *x, struct err *e)
         p->io_priority = base->io_priority;
     if (p->oom_score_adj == NULL)
         p->oom_score_adj = base->oom_score_adj;
+    process_warn_caps(p->capabilities, &x->o->log);
     io_environment(&x->o->io, &p->env, x->a);
     return io_check(&x->o->io, p->terminal, e);
 }

@@ -20,7 +20,9 @@ int io_check(const struct hullrun_io *io, bool terminal, struct err *e)
                        "cannot use console socket if runc will not detach or allocate tty");
     for (size_t i = 0; i < io->preserve_fds; i++)
         if (fcntl(3 + (int)i, F_GETFD) < 0)
-            return err_set(e, ERR_INVALID, "preserve-fds: descriptor %zu is not open", 3 + i);
+            return err_set(e, ERR_INVALID,
+                           "unable to stat preserved-fd %zu (of %zu): no such file or directory",
+                           3 + i, io->preserve_fds);
     return 0;
 }
 

@@ -305,15 +305,18 @@ static int find_program(struct process *p, struct err *e)
 
 /* ---- identity ----------------------------------------------------------------------------- */
 
-static uint64_t mask_of(const struct strv *names, uint64_t available, uint64_t *unknown)
+/* Names as the specification has them, and nothing looser: what one runtime does not know it must
+ * not get from another. The unknown are collected, each once. */
+static uint64_t mask_of(const struct strv *names, uint64_t available, struct buf *unknown)
 {
     uint64_t mask = 0;
     for (size_t i = 0; i < names->n; i++) {
-        int n = caps_number(names->v[i]);
-        if (n < 0 || (available >> n & 1) == 0)
-            ++*unknown;
-        else
+        const char *name = names->v[i];
+        int n = caps_number(name);
+        if (n >= 0 && strcmp(caps_name(n), name) == 0 && (available >> n & 1) != 0)
             mask |= (uint64_t)1 << n;
+        else if (strstr(buf_cstr(unknown), name) == NULL)
+            buf_printf(unknown, "%s%s", unknown->n > 0 ? " " : "", name);
     }
     return mask;
 }
@@ -332,7 +335,7 @@ static void limit_ambient(struct caps *c, const struct hullrun_log *log)
 void process_caps(const struct oci_capabilities *c, uint64_t bounding,
                   const struct hullrun_log *log, struct caps *out)
 {
-    uint64_t unknown = 0;
+    CLEANUP(buf_done) struct buf unknown = BUF_MAX(4096);
     memset(out, 0, sizeof(*out));
     if (c == NULL)
         return;
@@ -342,8 +345,17 @@ void process_caps(const struct oci_capabilities *c, uint64_t bounding,
     out->permitted = mask_of(&c->permitted, bounding, &unknown);
     out->ambient = mask_of(&c->ambient, bounding, &unknown);
     limit_ambient(out, log);
-    if (unknown > 0)
-        oplog(log, HULLRUN_WARNING, "ignoring unknown or unavailable capabilities");
+    if (unknown.n > 0)
+        oplog(log, HULLRUN_WARNING, "ignoring unknown or unavailable capabilities: [%s]",
+              buf_cstr(&unknown));
+}
+
+void process_warn_caps(const struct oci_capabilities *c, const struct hullrun_log *log)
+{
+    uint64_t bounding = 0;
+    struct caps ignored;
+    if (log->line != NULL && caps_bounding(&bounding) == 0)
+        process_caps(c, bounding, log, &ignored);
 }
 
 /* 1: we are there; 0: only the user may enter, try again later. */

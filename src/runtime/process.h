@@ -48,6 +48,9 @@ void process_caps(const struct oci_capabilities *c, uint64_t bounding,
 /** Set oom_score_adj from outside; what an ordinary user may not set stays. */
 int process_oom_score(pid_t pid, const struct oci_process *spec, struct err *e);
 
+/** Only tell log of those that cannot be had. */
+void process_warn_caps(const struct oci_capabilities *c, const struct hullrun_log *log);
+
 /** Limits set from outside (prlimit). "error setting rlimits for ready process: error setting
  * rlimit type 7: operation not permitted". */
 int process_rlimits(pid_t pid, const struct oci_process *spec, struct err *e);

@@ -58,6 +58,16 @@ PY
     [[ $output == *$'CapAmb:\t0000000000000020'* ]]
 }
 
+@test "capabilities that nobody knows are named and left out, also by exec; so is one that is not spelt right" {
+    args sleep 1000
+    config '.process.capabilities.bounding += ["CAP_NOPE", "kill", "CAP_NOPE"]'
+    "$T/bin/hull-runc" --root "$T/s" run -d c1 >"$T/out" 2>&1
+    grep -qF 'level=warning msg="ignoring unknown or unavailable capabilities: [CAP_NOPE kill]"' "$T/out"
+    run -0 "$T/bin/hull-runc" --root "$T/s" exec --cap sys_chroot c1 grep CapEff /proc/self/status
+    [[ $output == *"capabilities: [CAP_NOPE kill sys_chroot]"* ]] || fail "$output"
+    [ $((0x${output##*[[:space:]]} & 1 << 18)) = 0 ]
+}
+
 @test "--pidfd-socket gets the process of a container and of an exec" {
     args sleep 1000
     receive "$T/p1"
@@ -258,6 +268,14 @@ PY
     [[ $output == *"Incorrect Usage"*'level=error msg="invalid value \"abc\" for flag -preserve-fds: parse error"' ]]
     run -1 "$T/bin/hull-runc" exec --tty=maybe c1 true
     [[ $output == *'invalid boolean value \"maybe\" for -tty: parse error"' ]]
+    args sleep 1000
+    rt run -d c1
+    run -255 rt exec c1
+    [[ $output == *"exec args cannot be empty"* ]]
+    run -255 rt exec --user abc c1 true
+    [[ $output == *'bad uid: strconv.Atoi: parsing "abc": invalid syntax'* ]]
+    run -255 rt exec --preserve-fds 50 c1 true
+    [[ $output == *"unable to stat preserved-fd "*" (of 50): no such file or directory"* ]]
     run -1 "$T/bin/hull-runc" kill
     [[ $output == *'hull-runc: \"kill\" requires a minimum of 1 argument(s)"' ]] || fail "$output"
     run -1 "$T/bin/hull-runc" --root / list
