@@ -128,6 +128,19 @@ common_tour() {
     [ "$before" = "$(sha256sum <"$shim")" ]
 }
 
+@test "2024-21626: no descriptor of the shim is a way out" {
+    local n
+    run_in a -d -- sleep 1000
+    for n in $(seq 3 24); do
+        run timeout -s KILL 20 "$T/bin/ctr" --address "$ctr_address" tasks exec --exec-id "e$n" --cwd "/proc/self/fd/$n" a ls .
+        [ "$status" != 0 ] || fail "$n: $output"
+    done
+    run -0 ctr tasks exec --exec-id fds a sh -c 'ls /proc/self/fd | tr "\n" " "' # 3 is ls reading the directory
+    [ "$output" = '0 1 2 3 ' ] || fail "$output"
+    ctr tasks kill -s KILL a
+    wait_until stopped a
+}
+
 @test "runc in our shim: the same" {
     with_runc
     common_tour
