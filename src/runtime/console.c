@@ -36,16 +36,19 @@ static int open_master(struct err *e)
 
 static int bind_console(int slave, struct err *e)
 {
-    auto_fd int made = open(
-        "/dev/console", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (made < 0 && errno != EACCES && errno != ENXIO && errno != EPERM && errno != ENODEV)
-        return err_sys(e, "create /dev/console");
-    auto_fd int target = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    const char *path = "/dev/console";
+    auto_fd int made =
+        path_openat2(AT_FDCWD, path, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0666,
+                     RESOLVE_NO_MAGICLINKS);
+    if (made < 0 && made != -EACCES && made != -ENXIO && made != -EPERM && made != -ENODEV)
+        return err_neg(e, made, "create %s", path);
+    auto_fd int target =
+        path_openat2(AT_FDCWD, path, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_MAGICLINKS);
     if (target < 0)
-        return err_sys(e, "open /dev/console");
+        return err_neg(e, target, "open %s", path);
     auto_fd int mnt = mount_clone(slave, "", false);
     int rc = mnt < 0 ? mnt : mount_attach(mnt, target);
-    return rc < 0 ? err_neg(e, rc, "mount /dev/console") : 0;
+    return rc < 0 ? err_neg(e, rc, "mount %s", path) : 0;
 }
 
 /* Before the process can write anything. */

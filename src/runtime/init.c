@@ -224,7 +224,9 @@ static int run(struct init *i, int sync, struct err *e)
     TRY(build_root(i, &root, &sync, e));
     if (s->process->terminal)
         TRY(console_setup(s->process->console_size, i->console_sock,
-                          CONSOLE_BIND | (i->o->io.plain_output ? CONSOLE_PLAIN : 0), e));
+                          (spec_ns(s, "mount") != NULL ? CONSOLE_BIND : 0) |
+                              (i->o->io.plain_output ? CONSOLE_PLAIN : 0),
+                          e));
     TRY(set_names(s, e));
     TRY(set_sysctls(i, root.proc_fd, e));
     if (spec_has_mounts(s)) {

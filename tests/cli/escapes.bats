@@ -362,6 +362,29 @@ PY
     [ "$(cat "$T/outside/f")" = host ]
 }
 
+@test "a container in the host's mount namespace leaves no console behind there" {
+    cat >"$T/recv.py" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+open(sys.argv[1] + ".ready", "w").close()
+c, _ = s.accept()
+print(c.recvmsg(4096, 1024)[0].decode(), flush=True)
+PY
+    background recv python3 "$T/recv.py" "$T/con.sock"
+    wait_until test -e "$T/con.sock.ready"
+    mkdir -p rootfs/dev/pts
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts rootfs/dev/pts
+    config '.process.terminal = true | .mounts = [] | .linux.maskedPaths = [] | .linux.readonlyPaths = [] | .linux.namespaces |= map(select(.type != "mount"))'
+    args sleep 1000
+    run rt create --console-socket "$T/con.sock" c1
+    local mounted
+    mounted=$(leaked_mounts)
+    rt delete --force c1
+    umount rootfs/dev/pts
+    [ "$status" = 0 ] || fail "$output"
+    [ "$mounted" = "$PWD/rootfs/dev/pts" ] || { umount -l rootfs/dev/console; fail "$mounted"; }
+}
+
 @test "2026-41579, crun 2026-47766: a /dev that is a link makes nothing on the host" {
     image_dev
     config --arg s "$T/b/config.json" '.linux.devices = [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]'
