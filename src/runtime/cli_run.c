@@ -177,7 +177,8 @@ static int run_foreground(struct cli *c, struct cli_values *v, struct making *m,
     TRY(make(c, v, m, e));
     struct cli_ready ready = {m->notify, c->manager};
     int status = cli_foreground(&m->result, &ready, e);
-    if (!cli_bool(v, "keep") && hullrun_delete(c->root, m->id, false, &late) < 0)
+    /* what we could not watch has been killed, but may not have ended yet */
+    if (!cli_bool(v, "keep") && hullrun_delete(c->root, m->id, status < 0, &late) < 0)
         cli_log(c, "error", late.msg);
     return status;
 }

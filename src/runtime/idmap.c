@@ -6,9 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,25 +86,49 @@ int idmap_write(pid_t pid, const struct id_maps *m, struct err *e)
 
 /* ---- processes that do nothing but be in a user namespace ----------------------------------- */
 
-static _Noreturn void hold(void)
+/* It ends when we close the socket, or end ourselves. */
+struct holder {
+    pid_t pid;
+    int sock;
+};
+
+static _Noreturn void hold(int sock, int join)
 {
-    for (;;)
-        (void)pause();
+    char byte = 0;
+    if (join >= 0 && setns(join, CLONE_NEWUSER) < 0)
+        _exit(1);
+    (void)fd_write_all(sock, &byte, 1);
+    (void)fd_read_all(sock, &byte, 1);
+    _exit(0);
 }
 
-static pid_t start_holder(uint64_t flags)
+static void end_holder(struct holder *h)
 {
-    pid_t pid = ns_clone(flags, -1, NULL);
-    if (pid == 0)
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    return pid;
-}
-
-static void end_holder(pid_t holder)
-{
-    (void)kill(holder, SIGKILL);
-    while (waitpid(holder, NULL, 0) < 0 && errno == EINTR)
+    fd_close(h->sock);
+    while (h->pid > 0 && waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+}
+
+/* join: the namespace to be in; -1: a new one. */
+static int start_holder(int join, struct holder *out, struct err *e)
+{
+    int sock[2];
+    char byte;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0)
+        return err_sys(e, "socketpair");
+    struct holder h = {.pid = ns_clone(join < 0 ? CLONE_NEWUSER : 0, -1, NULL), .sock = sock[0]};
+    if (h.pid == 0) {
+        fd_close(sock[0]);
+        hold(sock[1], join);
+    }
+    fd_close(sock[1]);
+    int rc = h.pid < 0 ? h.pid : fd_read_all(h.sock, &byte, 1);
+    if (rc < 0) {
+        end_holder(&h);
+        return err_neg(e, rc, "a process in a user namespace");
+    }
+    *out = h;
+    return 0;
 }
 
 /* ---- of a namespace that is there ----------------------------------------------------------- */
@@ -145,28 +168,12 @@ static int map_is(pid_t pid, const char *file, const struct id_map *m, struct er
 
 int idmap_is(int userns_fd, const struct id_maps *m, struct err *e)
 {
-    /* only a process that is in it shows them */
-    auto_fd int ready_read = -1, ready_write = -1;
-    char byte = 0;
-    int rc = fd_pipe(&ready_read, &ready_write, 0);
-    pid_t holder = rc < 0 ? rc : start_holder(0);
-    if (holder == 0) {
-        fd_close(take_fd(&ready_read)); /* so that a parent that has died shows when we write */
-        if (setns(userns_fd, CLONE_NEWUSER) < 0 ||
-            prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || /* forgotten by setns */
-            fd_write_all(ready_write, &byte, 1) < 0)
-            _exit(1);
-        hold();
-    }
-    if (holder < 0)
-        return err_neg(e, holder, "clone");
-    fd_close(take_fd(&ready_write));
-    int same = fd_read_all(ready_read, &byte, 1) < 0
-                   ? err_set(e, ERR_INVALID, "the user namespace to join cannot be entered")
-                   : map_is(holder, "uid_map", &m->uid, e);
+    struct holder holder; /* only a process that is in it shows them */
+    TRY(start_holder(userns_fd, &holder, e));
+    int same = map_is(holder.pid, "uid_map", &m->uid, e);
     if (same > 0)
-        same = map_is(holder, "gid_map", &m->gid, e);
-    end_holder(holder);
+        same = map_is(holder.pid, "gid_map", &m->gid, e);
+    end_holder(&holder);
     return same;
 }
 
@@ -195,13 +202,10 @@ int idmap_userns(struct idmap_cache *c, const struct id_maps *m, struct err *e)
     vec_each(ns, &c->known)
         if (same_map(&ns->maps.uid, &m->uid) && same_map(&ns->maps.gid, &m->gid))
             return ns->fd;
-    pid_t holder = start_holder(CLONE_NEWUSER);
-    if (holder == 0)
-        hold();
-    if (holder < 0)
-        return err_neg(e, holder, "clone");
-    int fd = open_userns(holder, m, e);
-    end_holder(holder); /* the descriptor keeps the namespace */
+    struct holder holder;
+    TRY(start_holder(-1, &holder, e));
+    int fd = open_userns(holder.pid, m, e);
+    end_holder(&holder); /* the descriptor keeps the namespace */
     if (fd >= 0)
         vec_push(&c->known, ((struct idmap_ns){*m, fd}));
     return fd;

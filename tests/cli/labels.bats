@@ -39,6 +39,7 @@ teardown() {
     nothing_left c1
 }
 
+# bats test_tags=smoke
 @test "a profile confines the program and what is executed later" {
     [ -e /sys/kernel/security/apparmor ] || skip "no AppArmor here"
     need_tool apparmor_parser

@@ -19,7 +19,7 @@ teardown() {
     bundle_end
     finish sandbox KILL
     test_end
-    rmdir "/sys/fs/cgroup/"*"/$(test_cgroup)/user" 2>/dev/null || true
+    rmdir "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user/mine" "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user" 2>/dev/null || true
     bundle_cgroups_end
 }
 
@@ -117,29 +117,40 @@ nothing_of_user_left() {
     nothing_of_user_left
 }
 
-@test "an ordinary user: a delegated cgroup has its limits" {
-    user_bundle
-    local dir memory
-    for dir in /sys/fs/cgroup/*/; do
-        [ -e "$dir/cgroup.procs" ] || continue
-        mkdir -p "$dir/$(test_cgroup)/user"
+# delegated: a cgroup of the test's that belongs to the user, in every hierarchy; $pids_cgroup is the one that counts processes.
+delegated() {
+    local dir file
+    for dir in /sys/fs/cgroup /sys/fs/cgroup/*; do
+        [ -e "$dir/cgroup.procs" ] && [ "$(stat -fc %T "$dir")" != tmpfs ] && mountpoint -q "$dir" || continue
+        mkdir -p "$dir/$(test_cgroup)"
+        if [ -e "$dir/cpuset.cpus" ]; then # v1: empty until told
+            for file in cpuset.cpus cpuset.mems; do cat "$dir/$file" >"$dir/$(test_cgroup)/$file"; done
+        fi
+        [ ! -e "$dir/cgroup.controllers" ] || echo +pids 2>/dev/null >"$dir/cgroup.subtree_control" &&
+            echo +pids 2>/dev/null >"$dir/$(test_cgroup)/cgroup.subtree_control" || true
+        mkdir -p "$dir/$(test_cgroup)/user/mine"
         if [ -e "$dir/cpuset.cpus" ]; then
-            for memory in cpuset.cpus cpuset.mems; do
-                cat "$dir/$memory" >"$dir/$(test_cgroup)/$memory"
-                cat "$dir/$memory" >"$dir/$(test_cgroup)/user/$memory"
-            done
+            for file in cpuset.cpus cpuset.mems; do cat "$dir/$file" >"$dir/$(test_cgroup)/user/$file"; done
         fi
         chown -R "$user:$user" "$dir/$(test_cgroup)/user"
+        [ ! -e "$dir/$(test_cgroup)/user/pids.max" ] || pids_cgroup=$dir/$(test_cgroup)/user
+        [ ! -e "$dir/cgroup.controllers" ] || unified_cgroup=$dir/$(test_cgroup)/user
     done
-    [ -d "/sys/fs/cgroup/pids/$(test_cgroup)/user" ] || skip "no cgroup v1 here"
+}
+
+@test "an ordinary user: a delegated cgroup has its limits" {
+    local pids_cgroup= unified_cgroup=
+    user_bundle
+    delegated
+    [ -n "$pids_cgroup" ] || skip "no pids controller here"
     config --arg p "/$(test_cgroup)/user/c1" '.linux.cgroupsPath = $p | .linux.resources = {pids: {limit: 17}}'
-    sh_c 'grep pids: /proc/self/cgroup'
-    # delegation: also the one who moves must be in what was delegated
-    run -0 sh -euc 'echo $$ >"/sys/fs/cgroup/unified/$0/user/cgroup.procs"; cat >/dev/null; XDG_RUNTIME_DIR=$T/run exec setpriv --reuid 54321 --regid 54321 --clear-groups "$T/bin/hull-runc" run --keep c1' "$(test_cgroup)" </dev/null
+    sh_c 'cat /proc/self/cgroup'
+    # who moves a process must be in what was delegated, too
+    run -0 sh -euc 'echo $$ >"$0/mine/cgroup.procs"; XDG_RUNTIME_DIR=$T/run exec setpriv --reuid 54321 --regid 54321 --clear-groups "$T/bin/hull-runc" run --keep c1' "$unified_cgroup"
     expect_match "/$(test_cgroup)/user/c1"
-    [ "$(cat "/sys/fs/cgroup/pids/$(test_cgroup)/user/c1/pids.max")" = 17 ]
+    [ "$(cat "$pids_cgroup/c1/pids.max")" = 17 ]
     url delete c1
-    [ ! -e "/sys/fs/cgroup/pids/$(test_cgroup)/user/c1" ]
+    [ ! -e "$pids_cgroup/c1" ]
     nothing_of_user_left
 }
 

@@ -15,13 +15,13 @@ fault_points() {
         END { for (call in most) for (n = 1; n <= most[call]; n++) if (call != "prctl" || n % 16 == 1) print call, n }' "$T/points" | sort
 }
 
-# with_fault CALL N COMMAND...: run it with that call failing; its output is in $T/out. A hang is noted in $T/hangs.
+# with_fault CALL N COMMAND...: run it with that call failing; its output is in $T/out. A hang or a crash is noted in $T/hangs.
 with_fault() {
     local call=$1 n=$2 status=0
     shift 2
     HULL_TEST_ID=$T timeout -s KILL 20 strace -f -o "$T/trace" -e "inject=$call:error=EIO:when=$n" -e "trace=$call" "$@" \
         >"$T/out" 2>&1 </dev/null 3>&- 4>&- || status=$?
-    [ $status != 137 ] || printf '%s %s: %s\n' "$call" "$n" "$(tail -n 1 "$T/trace")" >>"$T/hangs"
+    [[ $status != 137 && $status != 139 ]] || printf '%s %s: %s\n' "$call" "$n" "$(tail -n 1 "$T/trace")" >>"$T/hangs"
     return $status
 }
 

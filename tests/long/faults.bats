@@ -22,7 +22,7 @@ teardown() {
 }
 
 no_leaks() {
-    [ ! -e "$T/hangs" ] || fail "$1 hangs: $(cat "$T/hangs")"
+    [ ! -e "$T/hangs" ] || fail "$1 hangs or crashes: $(cat "$T/hangs")"
     [ -z "$(leaked_mounts)" ] || fail "$1: $(leaked_mounts)"
     [ -z "$(leaked_processes)" ] || fail "$1: $(leaked_processes)"
 }
@@ -83,3 +83,34 @@ no_leaks() {
     no_leaks exec
 }
 one_process() { [ "$(rt ps -f json c1 | jq length)" = 1 ]; }
+
+@test "run with a helper for namespaces, id-mapped mounts and devices that move: each failing call leaves nothing" {
+    local call n ns one within
+    ns=$(test_cgroup)
+    ip netns add "$ns"
+    ip netns add "$ns-in"
+    mkdir "$T/src"
+    args true
+    chown -R 100000:100000 rootfs
+    chmod 755 "$T"
+    config --arg s "$T/src" --arg p "/run/netns/$ns-in" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end) + [{"type": "user"}, {"type": "time"}] |
+        .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings |
+        .linux.timeOffsets = {boottime: {secs: 5}} | .linux.netDevices = {nd0: {}} | .mounts |= map(select(.type != "sysfs" and .type != "cgroup")) |
+        .linux.readonlyPaths = [] | .linux.maskedPaths = [] |
+        .mounts += [{source: $s, destination: "/tmp", options: ["bind", "idmap"], uidMappings: .linux.uidMappings, gidMappings: .linux.gidMappings}]'
+    one="ip -n '$ns-in' link del nd0 2>/dev/null; ip -n '$ns' link add nd0 type veth peer name nd1 2>/dev/null"
+    # a static program in front: some of these calls are its, and a loader would crash when they fail
+    within=("$BATS_FILE_TMPDIR/bin/busybox" nsenter "--net=/run/netns/$ns" "$T/bin/hull-runc" --root "$T/s")
+    sh -c "$one" || true
+    "${within[@]}" run warm
+    sh -c "$one" || true
+    fault_points "${within[@]}" run c1 >"$T/all"
+    while read -r call n <&5; do
+        sh -c "$one" || true
+        with_fault "$call" "$n" "${within[@]}" run c1 || true
+        nothing_of c1 "$call" "$n"
+    done 5<"$T/all"
+    ip netns del "$ns"
+    ip netns del "$ns-in"
+    no_leaks run
+}

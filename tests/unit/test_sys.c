@@ -52,8 +52,14 @@ static void paths_stay_inside(void **state)
     auto_fd int through = path_mkdirs_in(root, "dangling/deep", 0755, &e);
     assert_true(through >= 0);
     assert_int_equal(faccessat(root, "new/place/deep", F_OK, 0), 0);
+    assert_int_equal(symlinkat("/dangling/links/f", root, "file"), 0);
+    auto_fd int made = path_make_file_in(root, "/sub/../file", 0600, &e);
+    assert_true(made >= 0);
+    assert_int_equal(faccessat(root, "new/place/links/f", F_OK, 0), 0);
     assert_int_equal(symlinkat("loop", root, "loop"), 0);
     assert_true(path_mkdirs_in(root, "loop/x", 0755, &e) < 0);
+    assert_true(path_make_file_in(root, "loop", 0600, &e) < 0);
+    assert_true(path_make_file_in(root, "", 0600, &e) < 0);
     auto_fd int again = path_mkdirs_in(root, "up/x/y", 0755, &e);
     assert_true(again >= 0);
     assert_int_equal(faccessat(etc, "x/y", F_OK, 0), 0);
