@@ -281,3 +281,14 @@ PY
     run -1 "$T/bin/hull-runc" --root / list
     [[ $output == *"Option --root argument should not be set to /"* ]]
 }
+
+@test "docs/compat.md has every command and every flag that help shows" {
+    local command flag row
+    awk '/^## / { on = $0 == "## Commands of hull-runc" } on' "$top/docs/compat.md" >"$T/chapter"
+    while read -r command; do
+        row=$(grep -F "\`$command\`" "$T/chapter" | grep '^|') || fail "no row for $command"
+        while read -r flag; do
+            [[ $row == *"\`$flag\`"* ]] || fail "$command $flag is not in its row"
+        done < <("$T/bin/hull-runc" help "$command" | grep -oE '^   --[a-z0-9-]+' | tr -d ' ')
+    done < <("$T/bin/hull-runc" --help | awk '/^COMMANDS/ { on = 1; next } /^$/ { on = 0 } on && $1 != "help," { print $1 }')
+}
