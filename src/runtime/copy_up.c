@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,9 +13,11 @@
 
 static int copy_dir(int from, int to, unsigned depth, struct err *e);
 
-static int copy_file(int from, int to, const char *name, const struct stat *st, struct err *e)
+static int copy_file(int source, int to, const char *name, const struct stat *st, struct err *e)
 {
-    auto_fd int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    char path[64]; /* the host's procfs as yet */
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", source);
+    auto_fd int in = open(path, O_RDONLY | O_CLOEXEC);
     auto_fd int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (in < 0 || out < 0)
         return err_sys(e, "copy %s", name);
@@ -34,16 +37,18 @@ static int copy_file(int from, int to, const char *name, const struct stat *st, 
     return 0;
 }
 
+/* All by one descriptor: another container on the same volume may swap the name for a device. */
 static int copy_entry(int from, int to, const char *name, unsigned depth, struct err *e)
 {
     struct stat st;
-    if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    auto_fd int source = openat(from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (source < 0 || fstat(source, &st) < 0)
         return err_sys(e, "copy %s", name);
     if (S_ISREG(st.st_mode))
-        return copy_file(from, to, name, &st, e);
+        return copy_file(source, to, name, &st, e);
     if (S_ISLNK(st.st_mode)) {
         char text[4096];
-        ssize_t n = readlinkat(from, name, text, sizeof(text) - 1);
+        ssize_t n = readlinkat(source, "", text, sizeof(text) - 1);
         if (n < 0)
             return err_sys(e, "copy %s", name);
         text[n] = '\0';
@@ -56,11 +61,10 @@ static int copy_entry(int from, int to, const char *name, unsigned depth, struct
         return 0;
     if (mkdirat(to, name, 0700) < 0)
         return err_sys(e, "copy %s", name);
-    auto_fd int sub_from = openat(from, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     auto_fd int sub_to = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (sub_from < 0 || sub_to < 0)
+    if (sub_to < 0)
         return err_sys(e, "copy %s", name);
-    TRY(copy_dir(sub_from, sub_to, depth + 1, e));
+    TRY(copy_dir(source, sub_to, depth + 1, e));
     if (fchown(sub_to, st.st_uid, st.st_gid) < 0 || fchmod(sub_to, st.st_mode & 07777) < 0)
         return err_sys(e, "copy %s", name);
     return 0;

@@ -261,6 +261,33 @@ SH
     outside_is_empty
 }
 
+@test "a file that is swapped for a device while it is copied up is never read as one" {
+    mkdir -p rootfs/copied
+    echo text >rootfs/file
+    mknod rootfs/device c 1 5 # /dev/zero has no end
+    cat >"$T/exchange.py" <<'PY'
+import os, sys
+root = sys.argv[1]
+while True:
+    for name in "file", "device":
+        try:
+            os.link(root + "/" + name, root + "/tmp/new")
+            os.rename(root + "/tmp/new", root + "/copied/f")
+        except OSError:
+            pass
+PY
+    background swap python3 "$T/exchange.py" "$PWD/rootfs"
+    wait_until test -e rootfs/copied/f
+    config '.mounts += [{"destination": "/copied", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "size=64k"]}]'
+    args true
+    local i
+    for i in $(seq 40); do
+        run rt run c1 </dev/null
+        [[ $output != *"no space left"* ]] || fail "the device was read: $output"
+    done
+    finish swap
+}
+
 @test "2023-25809: without a cgroup namespace a user namespace sees a read-only part of the cgroups" {
     config --arg h "/sys/fs/cgroup" '.linux.namespaces |= map(select(.type != "cgroup")) + [{"type": "user"}] |
         .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 65536}] | .linux.gidMappings = .linux.uidMappings |
