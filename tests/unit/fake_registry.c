@@ -245,8 +245,12 @@ static void serve_get(struct fake_registry *f, int fd, const char *path, struct 
                       long range, bool auth)
 {
     struct fake_blob *b = strncmp(path, "/v2/app/", 8) == 0 ? find(f, path + 8) : NULL;
+    auto_free char *page_name = mem_printf("pages/%s", path);
+    const struct fake_blob *page = find(f, page_name);
     bool head = str_eq(method, "HEAD");
-    if (b == NULL) {
+    if (page != NULL) {
+        answer(fd, "200 OK", page->media_type, page->bytes.p, page->bytes.n, head);
+    } else if (b == NULL) {
         text(fd, "404 Not Found", "",
              "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}");
     } else if (strncmp(path + 8, "blobs/", 6) == 0 && !head) {

@@ -51,7 +51,8 @@ int fake_start(struct fake_registry *f);
 void fake_stop(struct fake_registry *f);
 /** Forget all it serves, between requests. */
 void fake_clear(struct fake_registry *f);
-/** Serve bytes as PATH ("manifests/latest", "blobs/sha256:…"); digest "sha256:…" is filled. */
+/** Serve bytes as PATH ("manifests/latest", "blobs/sha256:…"); digest "sha256:…" is filled. Kind
+ * "pages": name is a whole path and query, media_type are lines of headers. */
 struct fake_blob *fake_add(struct fake_registry *f, const char *kind, const char *name,
                            const char *media_type, const void *p, size_t n);
 

@@ -142,6 +142,44 @@ static void test_basic_auth(void **state)
     assert_pulled(f);
 }
 
+/* A token may end at any time. */
+static void test_tokens_end(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    make_one(f);
+    f->reg.need_token = true;
+    for (int life = 3; life < 6; life++) {
+        f->reg.token_life = life;
+        f->reg.token_requests = 0;
+        assert_ok(pull(f, "latest", NULL, -1, &e));
+        assert_pulled(f);
+        assert_true(f->reg.token_requests > 1);
+        assert_ok(image_delete(f->s, &ns, "docker.io/library/app:latest", NULL, true, &e));
+    }
+}
+
+/* What cannot be pulled says why. */
+static void test_refused_kinds(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    make_one(f);
+    struct fake_blob *b = map_get(&f->reg.blobs, "manifests/latest");
+    auto_free char *before = mem_strndup(b->bytes.p, b->bytes.n);
+    char *at = strstr(before, OCI_LAYER_GZIP);
+    assert_non_null(at);
+    *at = '\0';
+    auto_free char *foreign =
+        mem_printf("%s" DOCKER_FOREIGN_LAYER_GZIP "%s", before, at + sizeof(OCI_LAYER_GZIP) - 1);
+    fake_add(&f->reg, "manifests", "foreign", OCI_MANIFEST, foreign, strlen(foreign));
+    fake_add(&f->reg, "manifests", NULL, OCI_MANIFEST, foreign, strlen(foreign));
+    assert_err(pull(f, "foreign", NULL, -1, &e), ERR_INVALID, "is a foreign layer");
+    fake_add(&f->reg, "manifests", "old", DOCKER_SCHEMA1, "{}", 2);
+    assert_err(pull(f, "old", NULL, -1, &e), ERR_INVALID, "schema 1 support has been removed");
+    assert_int_equal(entries(f, "snapshots"), 0);
+}
+
 static void test_cancel(void **state)
 {
     struct fixture *f = *state;
@@ -305,7 +343,8 @@ int main(void)
         CASE(test_good_ways),        CASE(test_layer_resumes), CASE(test_resume_after_restart),
         CASE(test_bad_ways),         CASE(test_basic_auth),    CASE(test_cancel),
         CASE(test_diff_id_mismatch), CASE(test_hostile_layer), CASE(test_merging),
-        CASE(test_platforms),        CASE(test_two_at_once),
+        CASE(test_platforms),        CASE(test_tokens_end),    CASE(test_refused_kinds),
+        CASE(test_two_at_once),
     };
     registry_global_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
