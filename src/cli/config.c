@@ -10,6 +10,7 @@
 #include "cli/table.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "types/reference.h"
 
 #define CONFIG_MAX (4u << 20)
 
@@ -112,9 +113,7 @@ int config_save(struct cli *c, struct err *e)
 
 int cli_registry_auth(struct cli *c, const char *image, const char **out, struct err *e)
 {
-    struct str rest = str_of(image), first = str_cut(&rest, '/');
-    bool host = rest.n > 0 && (str_index(first, '.') >= 0 || str_index(first, ':') >= 0 ||
-                               str_eq(first, "localhost"));
-    const char *server = host ? arena_strndup(c->arena, first.p, first.n) : NULL;
+    size_t n = ref_host_len(image);
+    const char *server = n > 0 ? arena_strndup(c->arena, image, n) : NULL;
     return credentials_header(c, credentials_key(c, server), out, e);
 }

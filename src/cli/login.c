@@ -16,12 +16,6 @@ struct login_opts {
     bool password_stdin;
 };
 
-#define LOGIN_REPLY(T, F)          \
-    F(T, str, status, "Status", 0) \
-    F(T, str, token, "IdentityToken", 0)
-JSON_TYPE(login_reply, LOGIN_REPLY)
-JSON_DESC(login_reply, LOGIN_REPLY)
-
 /* ---- what the user types ---- */
 
 static char *read_line(struct cli *cli, const char *prompt, bool secret)
@@ -98,9 +92,8 @@ static int ask_user(struct call *c, struct login_opts *o, const struct auth_conf
 /* Try; what shall be kept is then in *io. */
 static int try_auth(struct call *c, struct auth_config *io, struct err *e)
 {
-    struct login_reply reply;
-    TRY(cli_send_json(c->cli, "POST", "/auth", &auth_config_json, io, &login_reply_json, &reply,
-                      e));
+    struct auth_reply reply;
+    TRY(cli_send_json(c->cli, "POST", "/auth", &auth_config_json, io, &auth_reply_json, &reply, e));
     if (reply.token != NULL && reply.token[0] != '\0') {
         io->password = "";
         io->identity_token = reply.token;

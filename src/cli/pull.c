@@ -9,7 +9,9 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include "sys/fd.h"
+#include "types/image.h"
 #include "types/oci_image.h"
+#include "types/reference.h"
 
 struct pull_opts {
     bool all_tags, quiet, ignored;
@@ -20,12 +22,10 @@ struct pull_opts {
 /* docker.io/library/x:tag, as the daemon stores it */
 static const char *canonical(struct cli *cli, const char *ref)
 {
-    struct str rest = str_of(ref), first = str_cut(&rest, '/');
-    bool host = rest.n > 0 && (str_index(first, '.') >= 0 || str_index(first, ':') >= 0 ||
-                               str_eq(first, "localhost"));
-    if (host)
+    if (ref_host_len(ref) > 0)
         return ref;
-    return arena_printf(cli->arena, "docker.io/%s%s", rest.n > 0 ? "" : "library/", ref);
+    return arena_printf(cli->arena, "docker.io/%s%s", strchr(ref, '/') != NULL ? "" : "library/",
+                        ref);
 }
 
 /* The argument without a tag, for -a. */
@@ -57,13 +57,6 @@ static int pull_run(struct call *c, struct err *e)
 
 /* ---- push ---- */
 
-#define NOTE_INSTEAD(T, F)                                 \
-    F(T, bool, instead, "manifestPushedInsteadOfIndex", 0) \
-    F(T, val, index, "originalIndex", 0, oci_descriptor)   \
-    F(T, val, manifest, "selectedManifest", 0, oci_descriptor)
-JSON_TYPE(note_instead, NOTE_INSTEAD)
-JSON_DESC(note_instead, NOTE_INSTEAD)
-
 struct notes {
     struct arena *a;
     VEC(const char *) v;
@@ -72,9 +65,9 @@ struct notes {
 static void take_note(void *arg, const char *json)
 {
     struct notes *n = arg;
-    struct note_instead note;
+    struct pushed_instead note;
     struct err ignored = {0};
-    if (json_parse(&note_instead_json, &note, json, strlen(json), n->a, &ignored) < 0 ||
+    if (json_parse(&pushed_instead_json, &note, json, strlen(json), n->a, &ignored) < 0 ||
         !note.instead)
         return;
     const char *text = arena_printf(n->a,

@@ -11,20 +11,6 @@
 #include "engine/registry.h"
 #include "types/reference.h"
 
-#define PUSHED(T, F)               \
-    F(T, str, tag, "Tag", 0)       \
-    F(T, str, digest, "Digest", 0) \
-    F(T, i64, size, "Size", 0)
-JSON_TYPE(pushed, PUSHED)
-JSON_DESC(pushed, PUSHED)
-
-#define PUSHED_INSTEAD(T, F)                               \
-    F(T, bool, instead, "manifestPushedInsteadOfIndex", 0) \
-    F(T, val, index, "originalIndex", 0, oci_descriptor)   \
-    F(T, val, manifest, "selectedManifest", 0, oci_descriptor)
-JSON_TYPE(pushed_instead, PUSHED_INSTEAD)
-JSON_DESC(pushed_instead, PUSHED_INSTEAD)
-
 /* One layer, and the last status that was told of it. */
 struct layer {
     const char *digest;

@@ -76,12 +76,6 @@ static const char *domain_of(const char *server, struct arena *a)
     return arena_strndup(a, host.p, host.n);
 }
 
-#define LOGIN_REPLY(T, F)          \
-    F(T, str, status, "Status", 0) \
-    F(T, str, token, "IdentityToken", 0)
-JSON_TYPE(login_reply, LOGIN_REPLY)
-JSON_DESC(login_reply, LOGIN_REPLY)
-
 int engine_login(struct engine *g, const struct auth_config *c, int cancel_fd, struct buf *out,
                  struct err *e)
 {
@@ -97,9 +91,9 @@ int engine_login(struct engine *g, const struct auth_config *c, int cancel_fd, s
             e->kind = ERR_INTERNAL;
         return -1;
     }
-    const struct login_reply reply = {"Login Succeeded", answer.token != NULL ? answer.token : ""};
+    const struct auth_reply reply = {"Login Succeeded", answer.token != NULL ? answer.token : ""};
 
-    json_write(&login_reply_json, &reply, out);
+    json_write(&auth_reply_json, &reply, out);
     return 0;
 }
 
@@ -166,7 +160,6 @@ int engine_search(struct engine *g, const struct search_opts *o, struct buf *out
         .op = "search", .term = o->term, .limit = o->limit == 0 ? SEARCH_DEFAULT : o->limit};
     struct registry_answer answer;
     struct wanted w = {0};
-    const char *slash = o->term != NULL ? strchr(o->term, '/') : NULL;
     bool first = true;
 
     if (given(o->term) == NULL)
@@ -175,12 +168,10 @@ int engine_search(struct engine *g, const struct search_opts *o, struct buf *out
         return err_set(e, ERR_INVALID, "Limit %d is outside the range of [1, %d]", o->limit,
                        SEARCH_MAX);
     TRY(read_wanted(o->filters, a, &w, e));
-    /* a first part that is no host is part of the words: then the settings are the Hub's */
-    const char *host = slash != NULL ? arena_strndup(a, o->term, (size_t)(slash - o->term)) : "";
-    bool elsewhere = strpbrk(host, ".:") != NULL || strcmp(host, "localhost") == 0;
+    size_t host = ref_host_len(o->term); /* else the words are for the Hub */
+    const char *domain = host > 0 ? arena_strndup(a, o->term, host) : "docker.io";
 
-    TRY(registry_ask(g, &job, elsewhere ? host : "docker.io", registry_auth_read(o->auth, a),
-                     o->cancel_fd, a, &answer, e));
+    TRY(registry_ask(g, &job, domain, registry_auth_read(o->auth, a), o->cancel_fd, a, &answer, e));
     buf_addc(out, '[');
     vec_each(r, &answer.results) {
         if ((w.official_given && r->is_official != w.official) || r->star_count < w.stars)

@@ -124,16 +124,13 @@ JSON_DESC(search_doc, SEARCH_DOC)
 /* "host/words" is a search at that host, "words" one at the Hub. */
 static const char *split_term(const char *term, struct ref *out)
 {
-    struct str rest = str_of(term), first = str_cut(&rest, '/');
-    bool host = rest.n > 0 && (str_index(first, '.') >= 0 || str_index(first, ':') >= 0 ||
-                               str_eq(first, "localhost"));
-    if (!host || first.n > REF_NAME_MAX) {
-        *out = repository(HUB);
+    size_t n = ref_host_len(term);
+    *out = repository(HUB);
+    if (n == 0 || n > REF_NAME_MAX)
         return term;
-    }
     *out = repository("");
-    memcpy(out->domain, first.p, first.n);
-    return rest.p;
+    memcpy(out->domain, term, n);
+    return term + n + 1;
 }
 
 static void add_query(struct buf *b, const char *words, int limit)

@@ -102,4 +102,18 @@ JSON_TYPE(progress_error, PROGRESS_ERROR)
     F(T, raw, aux, "aux", JSON_OMITEMPTY)
 JSON_TYPE(progress_line, PROGRESS_LINE)
 
+/* aux of a push: what the reference stands for now */
+#define PUSHED(T, F)               \
+    F(T, str, tag, "Tag", 0)       \
+    F(T, str, digest, "Digest", 0) \
+    F(T, i64, size, "Size", 0)
+JSON_TYPE(pushed, PUSHED)
+
+/* aux of a push of an index that is not all here */
+#define PUSHED_INSTEAD(T, F)                               \
+    F(T, bool, instead, "manifestPushedInsteadOfIndex", 0) \
+    F(T, val, index, "originalIndex", 0, oci_descriptor)   \
+    F(T, val, manifest, "selectedManifest", 0, oci_descriptor)
+JSON_TYPE(pushed_instead, PUSHED_INSTEAD)
+
 #endif

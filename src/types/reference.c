@@ -271,6 +271,12 @@ int ref_parse_full(const char *text, struct ref *out, struct err *e)
     return parse(text, false, out, e);
 }
 
+size_t ref_host_len(const char *text)
+{
+    struct str rest = str_of(text), first = str_cut(&rest, '/');
+    return rest.n > 0 && looks_like_domain(first) ? first.n : 0;
+}
+
 bool ref_domain_is_loopback(const char *domain)
 {
     struct in_addr a;

@@ -46,6 +46,10 @@ void ref_familiar(const struct ref *r, char out[static REF_TEXT_MAX]);
 /** The familiar name without tag and digest: "busybox", "localhost:5000/app". */
 void ref_familiar_name(const struct ref *r, char out[static REF_TEXT_MAX]);
 
+/** How many bytes of a familiar name are its host: 14 of "localhost:5000/x", 0 of "library/x" and
+ * of "x". */
+size_t ref_host_len(const char *text);
+
 /** True for "localhost", 127.0.0.0/8 and ::1, with or without a port: a registry there may do
  * without TLS. */
 bool ref_domain_is_loopback(const char *domain);

@@ -198,4 +198,10 @@ JSON_TYPE(disk_usage, DISK_USAGE)
     F(T, str, registry_token, "registrytoken", JSON_OMITEMPTY)
 JSON_TYPE(auth_config, AUTH_CONFIG)
 
+/* the answer of POST /auth; token "" for none */
+#define AUTH_REPLY(T, F)           \
+    F(T, str, status, "Status", 0) \
+    F(T, str, token, "IdentityToken", 0)
+JSON_TYPE(auth_reply, AUTH_REPLY)
+
 #endif

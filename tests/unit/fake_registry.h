@@ -29,7 +29,7 @@ struct fake_registry {
     int listener, port;
     pthread_t thread;
     struct map blobs; /* path below /v2/app/: struct fake_blob * */
-    enum mischief mischief;
+    _Atomic(enum mischief) mischief;
     bool need_token, need_basic, no_head;
     const char *mountable; /* the repository that every blob can be mounted from; NULL: none */
     int token_life;        /* every so many requests all tokens expire; 0: never */
