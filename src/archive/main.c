@@ -183,7 +183,8 @@ int main(void)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* EFBIG says it better */
     (void)umask(0);
-    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names are UTF-8; no conversion is ever loaded */
+    /* names are UTF-8; no conversion is ever loaded */
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* NOLINT(concurrency-mt-unsafe): there are no threads */
     struct work w = {.a = arena_new(), .root_fd = -1, .data_fd = -1};
     int r = work_run(&w, &e);
     if (r < 0)

@@ -79,10 +79,10 @@ int port_spec_add(struct cli *cli, const char *spec, struct container_create *cf
                        STR_ARG(inside_s), STR_ARG(host_s));
     for (int64_t i = 0; i <= n_in; i++) {
         const char *port =
-            arena_printf(cli->arena, "%lld/%.*s", (long long)(inside.first + i), STR_ARG(proto));
+            arena_printf(cli->arena, "%lld/%.*s", (long long)inside.first + i, STR_ARG(proto));
         struct port_binding b = {.host_ip = arena_strndup(cli->arena, ip.p, ip.n), .host_port = ""};
         if (host_s.n > 0 && n_in == n_host)
-            b.host_port = arena_printf(cli->arena, "%lld", (long long)(host.first + i));
+            b.host_port = arena_printf(cli->arena, "%lld", (long long)host.first + i);
         else if (host_s.n > 0) /* one port inside, a range outside: any free one of it */
             b.host_port = arena_strndup(cli->arena, host_s.p, host_s.n);
         add_binding(cli, cfg, port, &b);

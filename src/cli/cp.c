@@ -126,6 +126,7 @@ static int remote_follow(struct call *c, struct side *s, struct path_stat *st, s
 
 /* ---- hull-unpack on our side ---- */
 
+/* NOLINTNEXTLINE(readability-function-size): one caller; a struct would only rename them */
 static int run_job(struct call *c, const struct unpack_job *job, int data_fd, struct job *j,
                    struct buf *doc, struct job_opts *o, int root_fd, int fds[static 2],
                    struct err *e)

@@ -164,6 +164,7 @@ static int parse_letters(struct parse *p, char *word, bool *help)
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): four of them are answers */
 int flags_parse(const struct flag_set *set, void *opts, bool stop_at_arg, int argc, char **argv,
                 struct arena *arena, struct strv *out_args, struct strv *out_given, bool *out_help,
                 struct err *e)

@@ -275,7 +275,7 @@ int session_signals(struct err *e)
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(proxied); i++)
         sigaddset(&set, proxied[i].signo);
-    int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0
+    int fd = pthread_sigmask(SIG_BLOCK, &set, NULL) != 0
                  ? -1
                  : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? err_sys(e, "signalfd") : fd;

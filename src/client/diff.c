@@ -7,6 +7,7 @@
 #define DIFF "/containerd.services.diff.v1.Diff/"
 #define LAYER_GZIP "application/vnd.oci.image.layer.v1.tar+gzip"
 
+/* NOLINTNEXTLINE(readability-function-size): two of them are answers */
 int ctd_diff(struct ctd *c, const struct ctd_mounts *lower, const struct ctd_mounts *upper,
              const char *lease, int cancel_fd, struct arena *a, struct oci_descriptor *out,
              const char **out_diff_id, struct err *e)

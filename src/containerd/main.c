@@ -45,7 +45,7 @@ static void prepare_process(void)
     (void)umask(0022);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_BLOCK, &all, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     /* NOLINTEND(concurrency-mt-unsafe) */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* a descriptor or two for each shim */
         files.rlim_cur = files.rlim_max;

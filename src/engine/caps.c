@@ -78,6 +78,16 @@ static uint64_t available(void)
     return set;
 }
 
+static int unknown(const char *name, const char *what, struct err *e)
+{
+    char upper[64];
+
+    snprintf(upper, sizeof(upper), "%s%s", strncasecmp(name, "CAP_", 4) == 0 ? "" : "CAP_", name);
+    for (char *p = upper; *p != '\0'; p++)
+        *p = (char)toupper((unsigned char)*p);
+    return err_set(e, ERR_INVALID, "invalid %s: unknown capability: \"%s\"", what, upper);
+}
+
 static int read_list(const struct strv *list, const char *what, uint64_t *out, bool *out_all,
                      struct err *e)
 {
@@ -86,19 +96,12 @@ static int read_list(const struct strv *list, const char *what, uint64_t *out, b
     vec_each(s, list) {
         int n = cap_number(*s);
 
-        if (strcasecmp(*s, "ALL") == 0) {
+        if (strcasecmp(*s, "ALL") == 0)
             *out_all = true;
-        } else if (n >= 0) {
+        else if (n >= 0)
             *out |= 1ULL << n;
-        } else {
-            char upper[64];
-
-            snprintf(upper, sizeof(upper), "%s%s", strncasecmp(*s, "CAP_", 4) == 0 ? "" : "CAP_",
-                     *s);
-            for (char *p = upper; *p != '\0'; p++)
-                *p = (char)toupper((unsigned char)*p);
-            return err_set(e, ERR_INVALID, "invalid %s: unknown capability: \"%s\"", what, upper);
-        }
+        else
+            return unknown(*s, what, e);
     }
     return 0;
 }

@@ -63,39 +63,49 @@ static void push_option(struct oci_mount *m, struct arena *a, const char *o)
     vec_push_in(a, &m->options, (char *)o);
 }
 
+static void tmpfs_mount(struct launch *l, const struct mount_record *m, struct oci_mount *o)
+{
+    static const char *const always[] = {"noexec", "nosuid", "nodev"};
+
+    o->type = o->source = "tmpfs";
+    for (size_t i = 0; i < ARRAY_LEN(always); i++)
+        push_option(o, l->a, always[i]);
+    for (struct str rest = str_of(m->options); rest.n > 0;) {
+        struct str opt = str_cut(&rest, ',');
+
+        push_option(o, l->a, arena_strndup(l->a, opt.p, opt.n));
+    }
+}
+
+static int bind_mount(struct launch *l, const struct mount_record *m, struct oci_mount *o,
+                      struct err *e)
+{
+    bool volume = strcmp(m->type, "volume") == 0;
+
+    o->type = "bind";
+    o->source = m->source;
+    if (volume)
+        TRY(volume_mount(l->g->volumes, m->name, l->rec->id, l->a, &o->source, e));
+    else
+        TRY(bind_source(m, e));
+    if (volume && m->subpath != NULL && m->subpath[0] != '\0')
+        TRY(subpath_of(o->source, m->subpath, l->a, &o->source, e));
+    push_option(o, l->a, m->non_recursive ? "bind" : "rbind");
+    push_option(o, l->a,
+                m->propagation != NULL && m->propagation[0] != '\0' ? m->propagation : "rprivate");
+    return 0;
+}
+
 int launch_mounts(struct launch *l, struct err *e)
 {
     vec_each(m, &l->rec->mounts) {
         struct oci_mount *o = vec_add_in(l->a, &l->mounts);
 
         o->destination = m->target;
-        if (strcmp(m->type, "tmpfs") == 0) {
-            struct str rest = str_of(m->options);
-
-            o->type = o->source = "tmpfs";
-            push_option(o, l->a, "noexec");
-            push_option(o, l->a, "nosuid");
-            push_option(o, l->a, "nodev");
-            while (rest.n > 0) {
-                struct str opt = str_cut(&rest, ',');
-
-                push_option(o, l->a, arena_strndup(l->a, opt.p, opt.n));
-            }
-        } else {
-            o->type = "bind";
-            o->source = m->source;
-            if (strcmp(m->type, "volume") == 0) {
-                TRY(volume_mount(l->g->volumes, m->name, l->rec->id, l->a, &o->source, e));
-                if (m->subpath != NULL && m->subpath[0] != '\0')
-                    TRY(subpath_of(o->source, m->subpath, l->a, &o->source, e));
-            } else {
-                TRY(bind_source(m, e));
-            }
-            push_option(o, l->a, m->non_recursive ? "bind" : "rbind");
-            push_option(o, l->a,
-                        m->propagation != NULL && m->propagation[0] != '\0' ? m->propagation
-                                                                            : "rprivate");
-        }
+        if (strcmp(m->type, "tmpfs") == 0)
+            tmpfs_mount(l, m, o);
+        else
+            TRY(bind_mount(l, m, o, e));
         if (!m->rw)
             push_option(o, l->a, "ro");
     }

@@ -114,16 +114,22 @@ struct strv spec_env(const struct container_config *c, const char *hostname, boo
     return env;
 }
 
+static const char *rlimit_type(const char *name, struct arena *a)
+{
+    char *type = arena_printf(a, "RLIMIT_%s", name);
+
+    for (char *p = type; *p != '\0'; p++)
+        *p = (char)toupper((unsigned char)*p);
+    return type;
+}
+
 static void rlimits(const struct resources *r, struct arena *a, struct oci_process *out)
 {
     vec_each(u, &r->ulimits) {
         struct oci_rlimit *l = vec_add_in(a, &out->rlimits);
-        char *type = arena_printf(a, "RLIMIT_%s", u->name);
 
-        for (char *p = type; *p != '\0'; p++)
-            *p = (char)toupper((unsigned char)*p);
-        *l =
-            (struct oci_rlimit){.type = type, .hard = (uint64_t)u->hard, .soft = (uint64_t)u->soft};
+        *l = (struct oci_rlimit){
+            .type = rlimit_type(u->name, a), .hard = (uint64_t)u->hard, .soft = (uint64_t)u->soft};
     }
 }
 

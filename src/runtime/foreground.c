@@ -140,7 +140,7 @@ int cli_foreground(struct hullrun_result *r, const struct cli_ready *ready, stru
     struct session s = {.r = r, .ready = ready != NULL ? *ready : none, .host = -1};
     sigset_t all;
     sigfillset(&all);
-    (void)sigprocmask(SIG_BLOCK, &all, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     s.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     int rc = s.signals < 0 ? err_sys(e, "signalfd") : setup_terminal(&s, e);
     if (rc == 0) {

@@ -41,7 +41,7 @@ int init_clean(const struct hullrun_io *io, struct err *e)
         if (sig != SIGKILL && sig != SIGSTOP)
             (void)signal(sig, SIG_DFL); /* a caller that ignores SIGPIPE would pass that on */
     sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     umask(022); /* whatever the caller's is: directories that we make are for everyone */
     TRY(process_stdio(io->fd, e));
     if (setsid() < 0)

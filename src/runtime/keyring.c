@@ -43,6 +43,6 @@ void keyring_share(void)
         return;
     text[n < (long)sizeof(text) ? n : (long)sizeof(text) - 1] = '\0';
     /* type;uid;gid;permissions;name */
-    if (sscanf(text, "%*[^;];%*d;%*d;%x;", &perm) == 1)
+    if (sscanf(text, "%*[^;];%*d;%*d;%x;", &perm) == 1) /* NOLINT(cert-err34-c): by the kernel */
         (void)syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, perm | USER_SEARCH);
 }

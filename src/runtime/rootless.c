@@ -16,9 +16,11 @@ static bool in_user_ns(void)
     CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
     unsigned long inside, outside, count;
     struct err ignored = {0};
-    return file_read(AT_FDCWD, "/proc/self/uid_map", &text, &ignored) == 0 &&
-           (sscanf(buf_cstr(&text), "%lu %lu %lu", &inside, &outside, &count) != 3 || inside != 0 ||
-            outside != 0 || count != UINT32_MAX);
+    if (file_read(AT_FDCWD, "/proc/self/uid_map", &text, &ignored) < 0)
+        return false;
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel writes it */
+    int n = sscanf(buf_cstr(&text), "%lu %lu %lu", &inside, &outside, &count);
+    return n != 3 || inside != 0 || outside != 0 || count != UINT32_MAX;
 }
 
 bool rootless_forgives(enum hullrun_rootless mode, const struct err *e)

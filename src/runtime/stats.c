@@ -342,10 +342,10 @@ static void read_memory_v2(const char *dir, struct arena *a, struct stats_memory
     out->psi = read_pressure(dir, "memory.pressure", a);
 }
 
-/* Lines "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ..." */
-static void read_io_v2(const char *dir, struct arena *a, struct stats_io *out)
+/* One word of io.stat, "rbytes=1", for the device of io. */
+static void add_io_value(struct str word, struct stats_io_entry io, struct arena *a,
+                         struct stats_io *out)
 {
-    CLEANUP(buf_done) struct buf text = BUF_MAX(FILE_MAX);
     static const struct {
         const char *key, *op;
         size_t off;
@@ -355,6 +355,19 @@ static void read_io_v2(const char *dir, struct arena *a, struct stats_io *out)
         {"rios", "Read", offsetof(struct stats_io, serviced)},
         {"wios", "Write", offsetof(struct stats_io, serviced)},
     };
+    struct str value = word, key = str_cut(&value, '=');
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (!str_eq(key, keys[i].key) || !str_to_u64(value, 0, UINT64_MAX, &io.value))
+            continue;
+        io.op = keys[i].op;
+        vec_push_in(a, (io_list *)(void *)((char *)out + keys[i].off), io);
+    }
+}
+
+/* Lines "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ..." */
+static void read_io_v2(const char *dir, struct arena *a, struct stats_io *out)
+{
+    CLEANUP(buf_done) struct buf text = BUF_MAX(FILE_MAX);
     out->psi = read_pressure(dir, "io.pressure", a);
     if (!cgroup_text(dir, "io.stat", &text))
         return;
@@ -365,15 +378,8 @@ static void read_io_v2(const char *dir, struct arena *a, struct stats_io *out)
         if (!str_to_u64(major, 0, UINT64_MAX, &io.major) ||
             !str_to_u64(minor, 0, UINT64_MAX, &io.minor))
             continue;
-        while (words.n > 0) {
-            struct str value = str_cut(&words, ' '), key = str_cut(&value, '=');
-            for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-                if (!str_eq(key, keys[i].key) || !str_to_u64(value, 0, UINT64_MAX, &io.value))
-                    continue;
-                io.op = keys[i].op;
-                vec_push_in(a, (io_list *)(void *)((char *)out + keys[i].off), io);
-            }
-        }
+        while (words.n > 0)
+            add_io_value(str_cut(&words, ' '), io, a, out);
     }
 }
 

@@ -196,28 +196,36 @@ static bool is_dead(struct graph *g, const struct strv *dead, const char *ns, co
     return dead->n > 0 && strv_has(dead, arena_printf(g->a, "%s\n%s", ns, id));
 }
 
+typedef VEC(struct lease_key) lease_keys;
+
+/* Which leases are over, and which hold only what they name. */
+static int sort_leases(struct graph *g, struct tx *t, const struct strv *dead, int64_t now,
+                       lease_keys *over, struct map *flat, struct err *e)
+{
+    auto_rows struct rows r = {0};
+    int more;
+    TRY(db_query(t, &r, e, "SELECT ns, id, labels FROM lease", ""));
+    while ((more = rows_next(&r, e)) > 0) {
+        struct strmap labels;
+        const char *ns = row_text(&r, 0, g->a), *id = row_text(&r, 1, g->a);
+        row_map(&r, 2, g->a, &labels);
+        if (label_expired(&labels, now) || is_dead(g, dead, ns, id)) {
+            struct lease_key key = {ns, id};
+            vec_push_in(g->a, over, key);
+        } else if (strmap_get(&labels, "containerd.io/gc.flat") != NULL) {
+            map_put(flat, key_for(g, "lease", ns, id), g);
+        }
+    }
+    return more;
+}
+
 /* Leases that are over are deleted on the way. */
 static int read_leases(struct graph *g, struct tx *t, const struct strv *dead, int64_t now,
                        struct err *e)
 {
-    VEC(struct lease_key) over = {0};
+    lease_keys over = {0};
     struct map flat = {0};
-    int more;
-    {
-        auto_rows struct rows r = {0};
-        TRY(db_query(t, &r, e, "SELECT ns, id, labels FROM lease", ""));
-        while ((more = rows_next(&r, e)) > 0) {
-            struct strmap labels;
-            const char *ns = row_text(&r, 0, g->a), *id = row_text(&r, 1, g->a);
-            row_map(&r, 2, g->a, &labels);
-            if (label_expired(&labels, now) || is_dead(g, dead, ns, id)) {
-                struct lease_key key = {ns, id};
-                vec_push_in(g->a, &over, key);
-            } else if (strmap_get(&labels, "containerd.io/gc.flat") != NULL) {
-                map_put(&flat, key_for(g, "lease", ns, id), g);
-            }
-        }
-    }
+    int more = sort_leases(g, t, dead, now, &over, &flat, e);
     for (size_t i = 0; more == 0 && i < over.n; i++)
         if (db_exec(t, e, "DELETE FROM lease WHERE ns=? AND id=?", "ss", over.v[i].ns,
                     over.v[i].id) < 0 ||

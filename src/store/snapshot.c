@@ -411,6 +411,7 @@ static void delete_row(struct store *s, int64_t id)
         (void)tx_commit(&t, &ignored); /* else the next start removes it: it has no directory */
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the call of the gRPC service, with its scope */
 int snapshot_prepare(struct store *s, const struct scope *sc, enum snapshot_kind kind,
                      const char *key, const char *parent, const struct strmap *labels,
                      struct arena *a, struct mount_spec *out_mounts, struct err *e)
@@ -443,6 +444,7 @@ int snapshot_prepare(struct store *s, const struct scope *sc, enum snapshot_kind
 }
 
 /* The rows of a commit. */
+/* NOLINTNEXTLINE(readability-function-size): the columns of one row */
 static int commit_rows(struct store *s, const struct scope *sc, const char *name, const char *key,
                        const char *parent, const struct strmap *labels, int64_t bytes,
                        int64_t inodes, struct err *e)
