@@ -204,7 +204,8 @@ static int launch_in_cgroup(struct exec *x, struct err *e)
         return 0;
     if (asked)
         return err_wrap(e, "error adding pid of the new process to cgroups");
-    if (x->cgroup.mode != CGROUP_V2 || (e->sys != EBUSY && e->sys != ENOENT))
+    if (x->cgroup.mode != CGROUP_V2 || x->cgroup.dirs.n == 0 ||
+        (e->sys != EBUSY && e->sys != ENOENT))
         return -1;
     err_clear(e);
     cgroup_door_close(&x->launch.door);
