@@ -60,6 +60,13 @@ int log_options_check(const struct log_config *l, struct err *e)
     return check_mode(&l->config, e);
 }
 
+bool log_options_ignored_mode(const struct log_config *l)
+{
+    const char *mode = strmap_get(&l->config, "mode");
+
+    return mode != NULL && strcmp(mode, "non-blocking") == 0;
+}
+
 /* ---- the attributes of records ---- */
 
 #define LOG_ATTRIBUTES(T, F) F(T, map, v, "v", 0)

@@ -13,6 +13,9 @@
  */
 int log_options_check(const struct log_config *l, struct err *e);
 
+/** True when output is wanted not to wait for its log, which it does all the same. */
+bool log_options_ignored_mode(const struct log_config *l);
+
 /**
  * What a start looks at: sizes, rotation, compression, and the attributes of each record, which
  * labels, env, their expressions and the tag give.

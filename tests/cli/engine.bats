@@ -143,6 +143,8 @@ is_state() { # NAME STATUS CODE
     expect_output '{"E":"4","Z1":"5","a":"1","tag":"at/busybox","xa":"2"}'
     run -0 docker logs --details at
     expect_output 'E=4,Z1=5,a=1,tag=at%2Fbusybox,xa=2 hi'
+    run -0 docker create --rm --log-opt mode=non-blocking busybox true
+    expect_match 'mode=non-blocking has no effect yet'
     docker run -d --name rot --log-opt max-size=10k --log-opt max-file=4 --log-opt compress=true busybox \
         sh -c 'i=0; while [ $((i += 1)) -le 2000 ]; do echo "line $i"; done; sleep 1000'
     local log
