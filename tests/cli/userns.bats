@@ -19,7 +19,7 @@ teardown() {
     bundle_end
     finish sandbox KILL
     test_end
-    rmdir "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user/mine" "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user" 2>/dev/null || true
+    rmdir "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user/"{c1,mine} "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user" 2>/dev/null || true
     bundle_cgroups_end
 }
 
@@ -143,7 +143,7 @@ delegated() {
     user_bundle
     delegated
     [ -n "$pids_cgroup" ] || skip "no pids controller here"
-    config --arg p "/$(test_cgroup)/user/c1" '.linux.cgroupsPath = $p | .linux.resources = {pids: {limit: 17}}'
+    config --arg p "/$(test_cgroup)/user/c1" '.linux.cgroupsPath = $p | .linux.resources = {pids: {limit: 17}} | .linux.namespaces |= map(select(.type != "cgroup"))'
     sh_c 'cat /proc/self/cgroup'
     # who moves a process must be in what was delegated, too
     run -0 sh -euc 'echo $$ >"$0/mine/cgroup.procs"; XDG_RUNTIME_DIR=$T/run exec setpriv --reuid 54321 --regid 54321 --clear-groups "$T/bin/hull-runc" run --keep c1' "$unified_cgroup"
@@ -170,10 +170,10 @@ sandbox() {
 
 @test "namespaces of a daemon's sandbox: a server on port 80, net sysctls, /sys, NET_ADMIN" {
     sandbox
-    config '.linux.sysctl = {"net.ipv4.ip_forward": "1", "net.core.somaxconn": "99"}'
+    config '.linux.sysctl = {"net.ipv4.ip_forward": "1", "net.ipv4.ip_unprivileged_port_start": "99"}'
     mkdir rootfs/www
     echo page >rootfs/www/index.html
-    sh_c 'ip link set lo up && ip addr add 10.9.8.7/32 dev lo && cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/core/somaxconn &&
+    sh_c 'ip link set lo up && ip addr add 10.9.8.7/32 dev lo && cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_unprivileged_port_start &&
         ls /sys/class/net && httpd -p 80 -h /www && wget -qO- http://10.9.8.7/ && id -u && cat /proc/self/uid_map'
     run -0 rt run c1
     [ "${lines[*]:0:5}" = "1 99 lo page 0" ] || fail "$output"
@@ -283,4 +283,21 @@ sandbox() {
     ip netns del "$ns-in"
     ip netns del "$ns"
     nothing_left c1
+}
+
+@test "a time namespace is joined by path, also from a new user namespace" {
+    args sleep 1000
+    config '.linux.namespaces += [{"type": "time"}] | .linux.timeOffsets = {boottime: {secs: 777}}'
+    rt create c1
+    rt start c1
+    config --arg p "/proc/$(rt state c1 | jq .pid)/ns/time" 'del(.linux.timeOffsets) | .linux.cgroupsPath += "2" | .linux.namespaces |= map(if .type == "time" then .path = $p else . end)'
+    args grep boottime /proc/self/timens_offsets
+    run -0 rt run c2
+    expect_match 'boottime +777 +0'
+    mapped 100000
+    run -0 rt run c2
+    expect_match 'boottime +777 +0'
+    config '.linux.timeOffsets = {boottime: {secs: 5}}'
+    run -1 rt run c2
+    [[ $output == *"time namespace enabled, but both namespace path and time offsets specified -- you may only provide one" ]] || fail "$output"
 }
