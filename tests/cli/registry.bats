@@ -254,3 +254,54 @@ hulld_with_etc() {
     run -1 hull pull -q plain.test:5000/busybox
     expect_match 'Head "https://plain.test:5000/v2/busybox/manifests/latest": http: server gave HTTP response to HTTPS client'
 }
+
+@test "certs.d: a registry that wants a certificate of its clients" {
+    net_begin
+    registry_ca "$T/ca" 127.0.0.1
+    registry_http="tls: {certificate: $T/ca/cert.pem, key: $T/ca/key.pem, clientcas: [$T/ca/ca.pem]}"
+    registry_address=127.0.0.1:$(free_port)
+    mkdir -p "$T/registry"
+    openssl req -newkey rsa:2048 -nodes -subj /CN=client -keyout "$T/client.key" -out "$T/client.csr" 2>/dev/null
+    openssl x509 -req -in "$T/client.csr" -CA "$T/ca/ca.pem" -CAkey "$T/ca/ca-key.pem" -CAcreateserial -days 2 -out "$T/client.cert" 2>/dev/null
+    registry_curl="--cert $T/client.cert --key $T/client.key" registry_start
+    in_net skopeo copy --quiet --dest-cert-dir "$(client_dir)" "oci-archive:$(image_file busybox)" "docker://$registry/busybox:latest"
+    mkdir -p "$T/etc/docker/certs.d/$registry"
+    cp "$T/ca/ca.pem" "$T/etc/docker/certs.d/$registry/ca.crt"
+    cp "$T/client.key" "$T/client.cert" "$T/etc/docker/certs.d/$registry/"
+    hulld_with_etc
+    run -0 hull pull -q "$registry/busybox"
+    run -0 hull login "$registry" -u u -p p # nobody asks for a password
+    hull tag "$registry/busybox" "$registry/copy"
+    run -0 hull push -q "$registry/copy"
+    [ "$output" = "$registry/copy:latest" ]
+    rm "$T/etc/docker/certs.d/$registry/client.key"
+    run -1 hull pull -q "$registry/busybox"
+    expect_match 'missing key client.key for client certificate client.cert'
+}
+client_dir() { # as skopeo wants it
+    mkdir -p "$T/skopeo"
+    cp "$T/ca/ca.pem" "$T/skopeo/ca.crt"
+    cp "$T/client.cert" "$T/client.key" "$T/skopeo/"
+    printf '%s\n' "$T/skopeo"
+}
+
+@test "sixty layers, and layers of zstd: the digest is the same all the way" {
+    net_begin
+    registry_start
+    type -P zstd >/dev/null || skip "no zstd"
+    hulld_start
+    for name in gzip zstd; do
+        count=60
+        [ $name = gzip ] || count=5
+        "$top/tests/fixtures/layers.py" $count "$T/$name" "$name"
+        in_net skopeo copy --quiet --dest-tls-verify=false "oci:$T/$name" "docker://$registry/$name:1"
+        run -0 hull pull -q "$registry/$name:1"
+        hull tag "$registry/$name:1" "$registry/new/$name:1"
+        run -0 hull push "$registry/new/$name:1"
+        [ "$(digest_at "new/$name" 1)" = "$(digest_at "$name" 1)" ]
+        run -0 hull image inspect --format '{{len .RootFS.Layers}} {{index .RepoDigests 0}}' "$registry/$name:1"
+        expect_match "^$count $registry/(new/)?$name@$(digest_at "$name" 1)"
+        [ "$(in_net skopeo inspect --tls-verify=false --raw "docker://$registry/new/$name:1" | jq -r ".layers[-1].mediaType")" = \
+            "application/vnd.oci.image.layer.v1.tar+$name" ]
+    done
+}

@@ -33,7 +33,7 @@ registry_start() {
 	END
     [ -z "${registry_http:-}" ] || scheme=https
     background "$name" "$program" serve "$T/$name.yml"
-    wait_until in_net curl -ksS -o "$T/$name.hello" "$scheme://$registry/v2/"
+    wait_until in_net curl -ksS ${registry_curl:-} -o "$T/$name.hello" "$scheme://$registry/v2/"
 }
 
 registry_ca() { # DIR HOST...
