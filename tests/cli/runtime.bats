@@ -159,6 +159,9 @@ teardown() {
 
 @test "list, ps, pause, resume" {
     args sleep 1000
+    run -1 rt list -f json
+    expect_output "open $T/s: no such file or directory"
+    mkdir "$T/s"
     run -0 rt list -f json
     expect_output null
     rt create c1 && rt start c1
