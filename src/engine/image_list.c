@@ -55,22 +55,38 @@ static int select_prepare(struct engine *g, const char *filters, struct arena *a
     return created_of_name(g, &s->f, "since", &s->since_ns, e);
 }
 
-/* The pattern against "name:tag" and "name". */
-static bool match_reference(const struct filters *f, const struct strv *tags)
+/* The patterns against "name:tag" (or "name@digest") and "name". */
+static bool matches_reference(const struct strv *patterns, const char *ref)
 {
-    const struct strv *v = filters_get(f, "reference");
+    const char *at = strchr(ref, '@'), *slash = strrchr(ref, '/');
+    const char *end = at != NULL ? at : strrchr(slash != NULL ? slash : ref, ':');
+    auto_free char *name = mem_strndup(ref, end != NULL ? (size_t)(end - ref) : strlen(ref));
 
-    if (v == NULL)
-        return true;
-    vec_each(t, tags) {
-        const char *slash = strrchr(*t, '/'), *colon = strrchr(slash != NULL ? slash : *t, ':');
-        auto_free char *name = mem_strndup(*t, colon != NULL ? (size_t)(colon - *t) : strlen(*t));
-
-        vec_each(p, v)
-            if (fnmatch(*p, *t, FNM_PATHNAME) == 0 || fnmatch(*p, name, FNM_PATHNAME) == 0)
-                return true;
-    }
+    vec_each(p, patterns)
+        if (fnmatch(*p, ref, FNM_PATHNAME) == 0 || fnmatch(*p, name, FNM_PATHNAME) == 0)
+            return true;
     return false;
+}
+
+/* Of an image's names only those are shown that the filter means; false: none is. */
+static bool keep_references(const struct filters *f, struct strv *tags, struct strv *digests)
+{
+    const struct strv *patterns = filters_get(f, "reference");
+    struct strv *lists[] = {tags, digests};
+    size_t kept = 0;
+
+    if (patterns == NULL)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        size_t n = 0;
+
+        vec_each(ref, lists[i])
+            if (matches_reference(patterns, *ref))
+                lists[i]->v[n++] = *ref;
+        lists[i]->n = n;
+        kept += n;
+    }
+    return kept > 0;
 }
 
 static bool selected(const struct selection *s, const struct image *i, const struct strv *tags)
@@ -83,7 +99,7 @@ static bool selected(const struct selection *s, const struct image *i, const str
         (s->since_ns != 0 && created <= s->since_ns) ||
         (s->until_ns != 0 && created >= s->until_ns))
         return false;
-    return filters_match_labels(&s->f, &i->config.labels) && match_reference(&s->f, tags);
+    return filters_match_labels(&s->f, &i->config.labels);
 }
 
 static void summary_fill(struct engine *g, const struct image *i, const struct strv *tags,
@@ -184,7 +200,7 @@ int image_list(struct engine *g, const struct image_list_opts *o, struct buf *ou
             continue;
         }
         image_names_of(v, n, v[i].digest, a, &tags, &digests);
-        if (selected(&s, img, &tags))
+        if (selected(&s, img, &tags) && keep_references(&s.f, &tags, &digests))
             summary_fill(g, img, &tags, &digests, o, a, vec_add_in(a, &items));
     }
     if (o->shared_size)

@@ -180,3 +180,63 @@ df_agrees() {
     [ -z "$(ls "$T/data/containerd/blobs/sha256" "$T/data/containerd/ingest" | grep -v :)" ]
     [ -z "$(ls "$T/data/containerd/snapshots")" ]
 }
+
+@test "rmi: what is in use or has several names stays, in Docker's words; the last name takes the image along" {
+    id=$(hull images -q --no-trunc busybox)
+    short=${id#sha256:} short=${short:0:12}
+    hull run -d --name busy --network none busybox sleep 1000
+    busy=$(hull ps -q)
+    hull tag busybox other:1
+    run -1 hull rmi "$short"
+    expect_output "Error response from daemon: conflict: unable to delete $short (cannot be forced) - image is being used by running container $busy"
+    run -1 hull rmi -f "$short"
+    expect_match 'cannot be forced'
+    run -0 hull rmi other:1
+    expect_output 'Untagged: other:1'
+    run -1 hull rmi busybox
+    expect_output "Error response from daemon: conflict: unable to delete busybox:latest (must be forced) - container $busy is using its referenced image $short"
+    run -0 hull rmi -f busybox # the name goes, the image stays as long as the container
+    expect_output 'Untagged: busybox:latest'
+    [ "$(hull images -q --no-trunc)" = "$id" ]
+    hull stop -t 0 busy
+    run -1 hull rmi "$short"
+    expect_output "Error response from daemon: conflict: unable to delete $short (must be forced) - image is being used by stopped container $busy"
+    hull rm busy
+    run -0 hull rmi "$short"
+    expect_output "Deleted: $id"
+    run -1 hull rmi missing
+    expect_output 'Error response from daemon: No such image: missing:latest'
+    run -0 hull rmi -f missing
+    engine_load busybox
+    hull tag busybox a:1
+    hull tag busybox a:2
+    hull rmi busybox
+    run -1 hull rmi "$short"
+    expect_output "Error response from daemon: conflict: unable to delete $short (must be forced) - image is referenced in multiple repositories"
+    run -0 hull rmi -f "$short"
+    [ "$(sort <<<"$output")" = $'Deleted: '"$id"$'\nUntagged: a:1\nUntagged: a:2' ]
+}
+
+@test "images: filters, digests and formats" {
+    hull create --name one --network none busybox
+    hull commit -c 'LABEL stage=test' one new:1
+    hull commit one new:1 # the first one is dangling now
+    hull tag busybox team/box:2
+    list() { hull images --format '{{.Repository}}:{{.Tag}}' "$@" | sort | tr '\n' ' '; }
+    [ "$(list --filter dangling=true)" = '<none>:<none> ' ]
+    [ "$(list --filter dangling=false)" = 'busybox:latest new:1 team/box:2 ' ]
+    [ "$(list --filter label=stage=test)" = '<none>:<none> ' ]
+    [ "$(list --filter label=stage)" = '<none>:<none> ' ]
+    [ "$(list --filter before=new:1 --filter dangling=false)" = 'busybox:latest team/box:2 ' ]
+    [ "$(list --filter since=busybox --filter dangling=false)" = 'new:1 ' ]
+    [ "$(list --filter until=1h --filter reference=new)" = '' ]
+    run -0 list --filter 'reference=team/*'
+    expect_output 'team/box:2 '
+    [ "$(list --filter 'reference=*:1')" = 'new:1 ' ]
+    [ "$(list new)" = 'new:1 ' ]
+    [ "$(hull images --digests --format '{{.Digest}}' busybox)" = "$(hull images -q --no-trunc busybox)" ]
+    run -1 hull images --filter colour=red
+    expect_match "invalid filter 'colour'"
+    run -0 hull images --digests
+    expect_match '^REPOSITORY   TAG       DIGEST  .* IMAGE ID       CREATED .* SIZE'
+}
