@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sys/fd.h"
+#include "sys/notify.h"
 #include "sys/sock.h"
 
 #define NOTIFY_DIR "notify"
@@ -51,19 +52,6 @@ int notify_listen(int dir_fd, struct err *e)
 
 /* ---- the manager's side ------------------------------------------------------------------- */
 
-static int dial(const char *manager)
-{
-    struct sockaddr_un addr;
-    struct err ignored = {0};
-    if (manager[0] != '/' && manager[0] != '@')
-        return -1;
-    int size = sock_address(manager, &addr, &ignored);
-    auto_fd int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (size < 0 || sock < 0 || connect(sock, (struct sockaddr *)&addr, (socklen_t)size) < 0)
-        return -1;
-    return take_fd(&sock);
-}
-
 /* The manager holds the pipe's end until it has done everything that it was told before. */
 static void barrier(int to)
 {
@@ -94,7 +82,7 @@ int notify_relay(int sock, const char *manager, pid_t main_pid)
             return 0;
         text[n] = '\0';
     } while (!has_ready_line(text));
-    auto_fd int to = dial(manager);
+    auto_fd int to = notify_dial(manager);
     if (to < 0)
         return 1;
     int len = snprintf(pid, sizeof(pid), "MAINPID=%d\n", (int)main_pid);
