@@ -139,7 +139,7 @@ static void write_strv(const struct any_vec *l, struct buf *out)
     for (size_t i = 0; i < l->n; i++) {
         if (i > 0)
             buf_addc(out, ',');
-        write_cstr(s[i], out);
+        write_cstr(s[i], out); /* NOLINT(clang-analyzer-core.NullDereference): n is 0 then */
     }
     buf_addc(out, ']');
 }
@@ -149,6 +149,7 @@ static void write_i64v(const struct any_vec *l, struct buf *out)
     const int64_t *v = (const void *)l->v;
     buf_addc(out, '[');
     for (size_t i = 0; i < l->n; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): n is 0 then */
         buf_printf(out, "%s%lld", i > 0 ? "," : "", (long long)v[i]);
     buf_addc(out, ']');
 }

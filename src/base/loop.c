@@ -192,6 +192,7 @@ int loop_run(struct loop *l, struct err *e)
                 dispatch(s, ev[i].events);
         }
         l->dispatching = false;
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): they take themselves off the list */
         list_each(link, &l->dead)
             source_free(CONTAINER_OF(link, struct source, link));
     }
