@@ -14,6 +14,7 @@ setup() {
 }
 teardown() {
     bundle_end
+    umount "$T/src/sub" 2>/dev/null || true
     umount -R "$T/src" 2>/dev/null || true
     test_end
     bundle_cgroups_end
@@ -30,7 +31,7 @@ source_with() {
 # bound OPTIONS: the attributes that a bind of it with these options has in a container.
 bound() {
     config --arg src "$T/src" --arg o "$1" '.mounts |= map(select(.destination != "/mnt")) + [{source: $src, destination: "/mnt", options: ($o | split(","))}]'
-    args awk '$2 == "/mnt" { print $4 }' /proc/self/mounts
+    args awk '$5 == "/mnt" { print $6 }' /proc/self/mountinfo
     rt run c1
 }
 with_userns() {
@@ -59,10 +60,8 @@ with_userns() {
 }
 
 @test "id-mapped mounts: with their own mapping, the container's, and through the whole tree" {
-    mkdir -p "$T/src" "$T/other"
-    mount -t tmpfs source "$T/src"
-    mkdir "$T/src/sub"
-    mount -t tmpfs source "$T/src/sub"
+    mkdir -p "$T/src/sub" "$T/other"
+    mount --bind "$T/other" "$T/src/sub"
     touch "$T/src/f" "$T/src/sub/f"
     chown 5:6 "$T/src/f" "$T/src/sub/f"
     local map='[{containerID: 0, hostID: 1000, size: 100}]'
