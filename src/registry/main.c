@@ -57,7 +57,8 @@ static int run(struct work *w, struct err *e)
                                                .password = w->job.password,
                                                .identity_token = w->job.identity_token,
                                                .registry_token = w->job.registry_token},
-                                     .host_dir = w->job.host_dir};
+                                     .host_dir = w->job.host_dir,
+                                     .attempts = 2}; /* somebody is waiting for the answer */
     for (size_t i = 0; i < ARRAY_LEN(ops); i++)
         if (w->job.op != NULL && strcmp(ops[i].name, w->job.op) == 0)
             return ops[i].run(w, e);
