@@ -146,6 +146,7 @@ with_userns() {
 
 @test "without pivot_root no procfs of the host is left for a user namespace to copy" {
     mkdir "$T/proc"
+    mount --make-private "$T" # a copy below it, on the host's shared root, would be out of everybody's reach
     mount -t proc proc "$T/proc"
     config '.process.capabilities.bounding += ["CAP_SETFCAP", "CAP_SYS_ADMIN"] | .process.capabilities.permitted = .process.capabilities.bounding | .process.capabilities.effective = .process.capabilities.bounding'
     sh_c 'unshare -mrpf mount -t proc none /proc && echo mounted'
