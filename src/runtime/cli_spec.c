@@ -152,7 +152,8 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
     put_seccomp(&text);
     put_memory_policy(&text);
     buf_adds(&text, ",\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},\"intelRdt\":{"
-                    "\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}},"
+                    "\"enabled\":true,\"schemata\":true,\"monitoring\":true},\"mountExtensions\":{"
+                    "\"idmap\":{\"enabled\":true}},"
                     "\"netDevices\":{\"enabled\":true}},"
                     "\"annotations\":{\"org.opencontainers.runc.checkpoint.enabled\":\"false\","
                     "\"org.opencontainers.runc.version\":\"" HULL_VERSION "\"}}");

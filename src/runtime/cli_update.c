@@ -120,14 +120,13 @@ int cli_update(struct cli *c, struct cli_values *v, char **args, int n, struct e
 {
     struct oci_resources r = {0};
     const char *file = cli_text(v, "resources");
+    const char *l3_cache = cli_text(v, "l3-cache-schema"), *mem_bw = cli_text(v, "mem-bw-schema");
     (void)n;
     TRY(file == NULL || *file == '\0' ? resources_of_flags(c, v, &r, e)
                                       : resources_of_file(c, file, &r, e));
     if (r.memory != NULL && (r.memory->kernel != NULL || r.memory->kernel_tcp != NULL))
         cli_log(c, "warning", "Kernel memory settings are ignored and will be removed");
-    if (cli_text(v, "l3-cache-schema") != NULL)
-        return err_set(e, ERR_INVALID, "Intel RDT/CAT: l3 cache schema is not enabled");
-    if (cli_text(v, "mem-bw-schema") != NULL)
-        return err_set(e, ERR_INVALID, "Intel RDT/MBA: memory bandwidth schema is not enabled");
+    if (l3_cache != NULL || mem_bw != NULL)
+        TRY(hullrun_update_rdt(c->root, args[0], l3_cache, mem_bw, e));
     return hullrun_update(c->root, args[0], &r, e);
 }

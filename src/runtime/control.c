@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "runtime/container.h"
 #include "runtime/hooks.h"
+#include "runtime/rdt.h"
 #include "runtime/notify.h"
 #include "runtime/spec.h"
 #include "sys/fd.h"
@@ -166,6 +167,7 @@ static int destroy(struct container *c, const char *root, const char *id, struct
         err_clear(e);
         TRY(cgroup_remove(&c->cgroup, e));
     }
+    rdt_leave(&(struct rdt){c->record.rdt_group, c->record.rdt_monitor, c->record.rdt_made});
     TRY(record_remove(root, id, e));
     return hooks ? hooks_run("poststop", HOOK_LIST(&spec.hooks->poststop), &c->record, "stopped", 0,
                              NULL, e)

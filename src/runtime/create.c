@@ -28,6 +28,7 @@
 #include "runtime/oplog.h"
 #include "runtime/process.h"
 #include "runtime/rootless.h"
+#include "runtime/rdt.h"
 #include "runtime/spec.h"
 #include "runtime/unit.h"
 #include "sys/caps.h"
@@ -47,6 +48,7 @@ struct create {
     struct limits limits;
     struct device_policy devices;
     struct unit unit;
+    struct rdt rdt;
     struct unit_properties properties;
     struct seccomp_program *filter;
     int dir_fd, fifo, console[2], join_fd[NS_KINDS];
@@ -105,6 +107,7 @@ static void undo(struct create *c)
     }
     if (c->made_dir)
         (void)record_remove(c->o->root, c->o->id, &ignored);
+    rdt_leave(&c->rdt);
     if (c->hooks_ran)
         (void)hooks_run("poststop", HOOK_LIST(&c->spec.hooks->poststop), &c->record, "stopped", 0,
                         c->record.bundle, &ignored);
@@ -199,7 +202,16 @@ static int plan(struct create *c, struct err *e)
     if (seccomp_wanted(l->seccomp))
         TRY(seccomp_check(l->seccomp, e));
     TRY(plan_cgroup(c, e));
+<<<<<<< HEAD
     process_warn_caps(c->spec.process->capabilities, &c->o->log);
+=======
+    if (l->intel_rdt != NULL)
+        TRY(rdt_check(l->intel_rdt, rdt_root(c->a), e));
+    uint64_t bounding = ~(uint64_t)0;
+    struct caps ignored;
+    if (c->o->log.line != NULL && caps_bounding(&bounding) == 0)
+        process_caps(c->spec.process->capabilities, bounding, &c->o->log, &ignored);
+>>>>>>> 75b0c18 (runtime: intelRdt; a writable cgroup namespace belongs to its user; all controllers reach a cgroup that systemd made; tests: no timer check at the VM's boot)
     fill_record(c);
     return 0;
 }
@@ -379,6 +391,37 @@ static int build_filter(struct create *c, struct err *e)
     return 0;
 }
 
+/* A cgroup namespace whose tree is mounted for writing belongs to who runs in it: runtime-spec
+ * config-linux.md, "Cgroup ownership". */
+static int delegate_cgroup(struct create *c, struct err *e)
+{
+    if (geteuid() != 0 || (spec_new_flags(&c->spec) & CLONE_NEWCGROUP) == 0)
+        return 0; /* an ordinary user's cgroups are the user's already */
+    vec_each(m, &c->spec.mounts) {
+        bool readonly = false;
+        if (m->type == NULL || strncmp(m->type, "cgroup", strlen("cgroup")) != 0 ||
+            strcmp(m->destination, "/sys/fs/cgroup") != 0)
+            continue;
+        for (size_t i = 0; i < m->options.n; i++)
+            readonly |= strcmp(m->options.v[i], "ro") == 0;
+        int64_t uid = spec_host_uid(&c->spec, (uint64_t)c->spec.process->user.uid);
+        return readonly || uid < 0 ? 0 : cgroup_delegate(&c->cgroup, (uid_t)uid, e);
+    }
+    return 0;
+}
+
+static int enter_rdt(struct create *c, struct err *e)
+{
+    const struct oci_intel_rdt *r = c->spec.linux_->intel_rdt;
+    if (r == NULL)
+        return 0;
+    TRY(rdt_enter(r, rdt_root(c->a), c->o->id, c->child.pid, c->a, &c->rdt, e));
+    c->record.rdt_group = c->rdt.group;
+    c->record.rdt_monitor = c->rdt.monitor;
+    c->record.rdt_made = c->rdt.made;
+    return 0;
+}
+
 static int join_unit(struct create *c, struct err *e)
 {
     if (c->unit.name == NULL)
@@ -419,6 +462,8 @@ static int bless_process(struct create *c, struct err *e)
     if (!record_proc_stat(c->child.pid, &state, &c->record.start_time))
         return err_set(e, ERR_INTERNAL, "the container's process has died");
     TRY(join_unit(c, e));
+    TRY(delegate_cgroup(c, e));
+    TRY(enter_rdt(c, e));
     TRY(move_devices(c, e));
     TRY(sync_send(c->child.sync, SYNC_GO, NULL, e));
     TRY(limits_apply(&c->limits, &c->cgroup, e));

@@ -36,6 +36,9 @@ JSON_TYPE(record_dir, RECORD_DIR)
     F(T, bool, poststop, "poststop", 0)                   \
     F(T, str, unit, "unit", JSON_OMITEMPTY)               \
     F(T, bool, unit_user, "unitUser", JSON_OMITEMPTY)     \
+    F(T, str, rdt_group, "rdtGroup", JSON_OMITEMPTY)      \
+    F(T, str, rdt_monitor, "rdtMonitor", JSON_OMITEMPTY)  \
+    F(T, bool, rdt_made, "rdtMade", JSON_OMITEMPTY)       \
     F(T, obj, resources, "resources", JSON_OMITEMPTY, oci_resources)
 JSON_TYPE(record, RECORD)
 

@@ -144,6 +144,11 @@ int hullrun_resume(const char *root, const char *id, struct err *e);
 /** Write new limits. Absent fields stay as they are; devices are never touched. */
 int hullrun_update(const char *root, const char *id, const struct oci_resources *r, struct err *e);
 
+/** New shares of cache and memory bandwidth; either may be NULL. INVALID in runc's words where
+ * there is no Intel RDT, or the container was made without. */
+int hullrun_update_rdt(const char *root, const char *id, const char *l3_cache, const char *mem_bw,
+                       struct err *e);
+
 /** All processes of the container's cgroup, host pids, sorted; caller frees out->v with vec_done.
  */
 struct hullrun_pids {

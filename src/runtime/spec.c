@@ -335,16 +335,6 @@ static int check_idmap(const struct oci_spec *s, const struct oci_mount *m, stru
     return 0;
 }
 
-/* What we know of but do not do yet: a clear refusal instead of a container with less than asked.
- */
-static int check_missing(const struct oci_spec *s, struct err *e)
-{
-    if (s->linux_->intel_rdt != NULL)
-        return err_set(e, ERR_UNIMPLEMENTED,
-                       "intelRdt is specified in config, but Intel RDT is not enabled");
-    return 0;
-}
-
 int spec_check(const struct oci_spec *s, struct err *e)
 {
     if (s->root == NULL || *text(s->root->path) == '\0')
@@ -354,7 +344,6 @@ int spec_check(const struct oci_spec *s, struct err *e)
     TRY(spec_check_process(s->process, e));
     TRY(check_namespaces(s, e));
     TRY(check_propagation(s, e));
-    TRY(check_missing(s, e));
     TRY(netdev_check(s, e));
     struct mempolicy policy;
     if (s->linux_->memory_policy != NULL)

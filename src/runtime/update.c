@@ -4,7 +4,9 @@
  */
 #include "runtime/container.h"
 #include "runtime/limits.h"
+#include "runtime/rdt.h"
 #include "runtime/resources.h"
+#include "sys/cgroup_stat.h"
 
 static int current_resources(struct container *c, const struct oci_resources **out, struct err *e)
 {
@@ -48,4 +50,20 @@ int hullrun_update(const char *root, const char *id, const struct oci_resources 
     if (was != NULL)
         (void)apply(&c, was, &ignored); /* what was written before the failure */
     return -1;
+}
+
+int hullrun_update_rdt(const char *root, const char *id, const char *l3_cache, const char *mem_bw,
+                       struct err *e)
+{
+    auto_container struct container c = CONTAINER_NONE;
+    TRY(container_load(&c, root, id, e));
+    const char *at = rdt_root(c.a), *group = c.record.rdt_group;
+    if (l3_cache != NULL && !cgroup_has(at, "info/L3"))
+        return err_set(e, ERR_INVALID, "Intel RDT/CAT: l3 cache schema is not enabled");
+    if (mem_bw != NULL && !cgroup_has(at, "info/MB"))
+        return err_set(e, ERR_INVALID, "Intel RDT/MBA: memory bandwidth schema is not enabled");
+    if (group == NULL || *group == '\0')
+        return err_set(e, ERR_INVALID,
+                       "updating a non-existent Intel RDT configuration is not supported");
+    return rdt_set(group, l3_cache, mem_bw, e);
 }

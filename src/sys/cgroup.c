@@ -287,8 +287,8 @@ static int make_dir(const struct cgroup_dir *d, enum cgroup_mode mode, size_t *e
 {
     bool cpuset = lists_controller(d->controllers, STR("cpuset"));
     *existed = strlen(d->path);
-    bool made = mkdir(d->path, 0755) == 0;
-    if (!made && errno == EEXIST)
+    bool made = mkdir(d->path, 0755) == 0, there = !made && errno == EEXIST;
+    if (there && mode != CGROUP_V2) /* v2: who made it may have left controllers out */
         return cpuset && fill_cpuset(d->mount, d->path) < 0
                    ? err_sys(e, "fill %s/cpuset.cpus", d->path)
                    : 0;
@@ -298,7 +298,7 @@ static int make_dir(const struct cgroup_dir *d, enum cgroup_mode mode, size_t *e
     }
     auto_free char *path = mem_strdup(d->path);
     auto_free char *parent = mem_strdup(d->mount);
-    *existed = made ? strlen(d->path) - strlen(strrchr(d->path, '/')) : 0;
+    *existed = there ? strlen(d->path) : made ? strlen(d->path) - strlen(strrchr(d->path, '/')) : 0;
     for (size_t at = strlen(d->mount) + 1;; at++) {
         if (path[at] != '/' && path[at] != '\0')
             continue;
@@ -395,6 +395,27 @@ int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *e)
         int r = cg->mode == CGROUP_V2 ? 0 : cgroup_write(d->path, "cgroup.procs", text);
         if (r < 0)
             return err_neg(e, r, "write %s/cgroup.procs", d->path);
+    }
+    return 0;
+}
+
+int cgroup_delegate(const struct cgroup *cg, uid_t uid, struct err *e)
+{
+    CLEANUP(buf_done) struct buf files = BUF_MAX(65536);
+    struct err ignored = {0};
+    const char *dir = cg->mode == CGROUP_V2 ? cgroup_path(cg, "") : NULL;
+    if (dir == NULL)
+        return 0;
+    if (file_read(AT_FDCWD, "/sys/kernel/cgroup/delegate", &files, &ignored) < 0)
+        buf_adds(&files, "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n");
+    auto_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fchown(fd, uid, (gid_t)-1) < 0)
+        return err_sys(e, "chown %s", dir);
+    for (struct str rest = str_of(buf_cstr(&files)); rest.n > 0;) {
+        struct str line = str_cut(&rest, '\n');
+        auto_free char *name = str_dup(line);
+        if (fchownat(fd, name, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+            return err_sys(e, "chown %s/%s", dir, name);
     }
     return 0;
 }

@@ -92,6 +92,9 @@ void cgroup_door_close(struct cgroup_door *d);
 /** Move a process in, where systemd has not done so: into each directory of v1. */
 int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *e);
 
+/** v2: give the directory and the files that the kernel calls delegatable to a user. */
+int cgroup_delegate(const struct cgroup *cg, uid_t uid, struct err *e);
+
 /** Write one file of a directory. 0 or -errno. */
 int cgroup_write(const char *dir, const char *file, const char *text);
 

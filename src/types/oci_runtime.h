@@ -272,6 +272,14 @@ JSON_TYPE(oci_net_device, OCI_NET_DEVICE)
     F(T, strv, flags, "flags", JSON_OMITEMPTY)
 JSON_TYPE(oci_personality, OCI_PERSONALITY)
 
+#define OCI_INTEL_RDT(T, F)                              \
+    F(T, str, clos_id, "closID", JSON_OMITEMPTY)         \
+    F(T, strv, schemata, "schemata", JSON_OMITEMPTY)     \
+    F(T, str, l3_cache, "l3CacheSchema", JSON_OMITEMPTY) \
+    F(T, str, mem_bw, "memBwSchema", JSON_OMITEMPTY)     \
+    F(T, bool, enable_monitoring, "enableMonitoring", JSON_OMITEMPTY)
+JSON_TYPE(oci_intel_rdt, OCI_INTEL_RDT)
+
 #define OCI_LINUX(T, F)                                                         \
     F(T, list, uid_mappings, "uidMappings", JSON_OMITEMPTY, oci_id_mapping)     \
     F(T, list, gid_mappings, "gidMappings", JSON_OMITEMPTY, oci_id_mapping)     \
@@ -286,7 +294,7 @@ JSON_TYPE(oci_personality, OCI_PERSONALITY)
     F(T, strv, masked_paths, "maskedPaths", JSON_OMITEMPTY)                     \
     F(T, strv, readonly_paths, "readonlyPaths", JSON_OMITEMPTY)                 \
     F(T, str, mount_label, "mountLabel", JSON_OMITEMPTY)                        \
-    F(T, raw, intel_rdt, "intelRdt", JSON_OMITEMPTY)                            \
+    F(T, obj, intel_rdt, "intelRdt", JSON_OMITEMPTY, oci_intel_rdt)             \
     F(T, obj, memory_policy, "memoryPolicy", JSON_OMITEMPTY, oci_memory_policy) \
     F(T, obj, personality, "personality", JSON_OMITEMPTY, oci_personality)      \
     F(T, mapobj, time_offsets, "timeOffsets", JSON_OMITEMPTY, oci_time_offset)
