@@ -116,6 +116,20 @@ static int resources_of_file(struct cli *c, const char *file, struct oci_resourc
     return json_parse(&oci_resources_json, r, buf_cstr(&text), text.n, c->a, e);
 }
 
+/* systemd has one property for both, and weight 0 means idle. */
+static void warn_of_idle(struct cli *c, const struct oci_resources *r)
+{
+    const char *idle = strmap_get(&r->unified, "cpu.idle");
+    if (!c->systemd_cgroup)
+        return;
+    if (r->cpu != NULL && r->cpu->idle != NULL && *r->cpu->idle == 1 && r->cpu->shares != NULL)
+        cli_log(c, "warning",
+                "unable to apply both CPUWeight and CpuIdle to systemd, ignoring CPUWeight");
+    if (idle != NULL && strcmp(idle, "1") == 0 && strmap_get(&r->unified, "cpu.weight") != NULL)
+        cli_log(c, "warning",
+                "unable to apply both cpu.weight and cpu.idle to systemd, ignoring cpu.weight");
+}
+
 int cli_update(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
 {
     struct oci_resources r = {0};
@@ -126,6 +140,7 @@ int cli_update(struct cli *c, struct cli_values *v, char **args, int n, struct e
                                       : resources_of_file(c, file, &r, e));
     if (r.memory != NULL && (r.memory->kernel != NULL || r.memory->kernel_tcp != NULL))
         cli_log(c, "warning", "Kernel memory settings are ignored and will be removed");
+    warn_of_idle(c, &r);
     if (l3_cache != NULL || mem_bw != NULL)
         TRY(hullrun_update_rdt(c->root, args[0], l3_cache, mem_bw, e));
     return hullrun_update(c->root, args[0], &r, e);

@@ -202,16 +202,9 @@ static int plan(struct create *c, struct err *e)
     if (seccomp_wanted(l->seccomp))
         TRY(seccomp_check(l->seccomp, e));
     TRY(plan_cgroup(c, e));
-<<<<<<< HEAD
-    process_warn_caps(c->spec.process->capabilities, &c->o->log);
-=======
     if (l->intel_rdt != NULL)
         TRY(rdt_check(l->intel_rdt, rdt_root(c->a), e));
-    uint64_t bounding = ~(uint64_t)0;
-    struct caps ignored;
-    if (c->o->log.line != NULL && caps_bounding(&bounding) == 0)
-        process_caps(c->spec.process->capabilities, bounding, &c->o->log, &ignored);
->>>>>>> 75b0c18 (runtime: intelRdt; a writable cgroup namespace belongs to its user; all controllers reach a cgroup that systemd made; tests: no timer check at the VM's boot)
+    process_warn_caps(c->spec.process->capabilities, &c->o->log);
     fill_record(c);
     return 0;
 }

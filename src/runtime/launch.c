@@ -165,7 +165,7 @@ static int be_helper(const struct launch *l, int sync, struct err *e)
         return err_sys(e, "open timens_offsets");
     TRY(enter_all(l, e));
     TRY(make_time_ns(l, offsets_fd, &left, e));
-    m.pid = ns_clone(left | CLONE_PARENT, l->door.born, NULL);
+    m.pid = ns_clone(left | CLONE_PARENT, -1, NULL); /* in the cgroup that we were born in */
     if (m.pid == 0) {
         fd_close(take_fd(&offsets_fd));
         l->child(l->arg, sync);
@@ -187,7 +187,8 @@ static _Noreturn void helper(const struct launch *l, int sync)
 static int through_helper(const struct launch *l, int sock[2], struct child *out, struct err *e)
 {
     struct sync_msg m;
-    pid_t pid = ns_clone(0, -1, NULL);
+    /* into the cgroup with our rights: those of a user namespace may not do */
+    pid_t pid = ns_clone(0, l->door.born, NULL);
     if (pid == 0) {
         fd_close(sock[0]);
         helper(l, sock[1]);
