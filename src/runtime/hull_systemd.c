@@ -205,29 +205,35 @@ static void reset_failed(const struct manager *m, const char *unit)
     (void)sd_bus_call_method(m->bus, NAME, PATH, MANAGER, "ResetFailedUnit", NULL, NULL, "s", unit);
 }
 
+static int start_message(struct manager *m, const struct unit_job *job, sd_bus_message **out,
+                         struct err *e)
+{
+    int r = sd_bus_message_new_method_call(m->bus, out, NAME, PATH, MANAGER, "StartTransientUnit");
+    if (r >= 0)
+        r = sd_bus_message_append(*out, "ss", job->unit, "replace");
+    if (r >= 0)
+        TRY(append_properties(m, *out, job, e));
+    if (r >= 0)
+        r = sd_bus_message_append(*out, "a(sa(sv))", 0);
+    return r < 0 ? err_neg(e, r, "StartTransientUnit") : 0;
+}
+
 /* 1: done, and the answer's job is remembered; 0: the unit exists already. */
 static int start_once(struct manager *m, const struct unit_job *job, struct err *e)
 {
     sd_bus_message *msg = NULL, *reply = NULL;
     sd_bus_error why = SD_BUS_ERROR_NULL;
     const char *path = NULL;
-    int done = -1;
-    int r = sd_bus_message_new_method_call(m->bus, &msg, NAME, PATH, MANAGER, "StartTransientUnit");
-    if (r >= 0)
-        r = sd_bus_message_append(msg, "ss", job->unit, "replace");
-    if (r < 0)
-        err_neg(e, r, "StartTransientUnit");
-    else if (append_properties(m, msg, job, e) < 0 ||
-             sd_bus_message_append(msg, "a(sa(sv))", 0) < 0)
-        r = -EINVAL;
-    else if ((r = sd_bus_call(m->bus, msg, 0, &why, &reply)) < 0)
-        done = sd_bus_error_has_name(&why, NAME ".UnitExists")
-                   ? 0
-                   : err_set(e, ERR_INTERNAL, "unable to start unit \"%s\": %s", job->unit,
-                             why.message != NULL ? why.message : strerrordesc_np(-r));
-    else if (sd_bus_message_read(reply, "o", &path) >= 0) {
+    int done = start_message(m, job, &msg, e);
+    int r = done < 0 ? 0 : sd_bus_call(m->bus, msg, 0, &why, &reply);
+    if (r >= 0 && done == 0)
+        r = sd_bus_message_read(reply, "o", &path);
+    if (path != NULL) {
         m->job = mem_strdup(path);
         done = 1;
+    } else if (r < 0 && !sd_bus_error_has_name(&why, NAME ".UnitExists")) {
+        done = err_set(e, ERR_INTERNAL, "unable to start unit \"%s\": %s", job->unit,
+                       why.message != NULL ? why.message : strerrordesc_np(-r));
     }
     sd_bus_error_free(&why);
     sd_bus_message_unref(msg);

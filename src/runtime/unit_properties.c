@@ -308,9 +308,11 @@ static bool parse_variant(const char *value, struct arena *a, struct unit_proper
     char type;
     if (rest.n == 0 || (rest.p[0] != '[' && rest.p[0] != '@')) {
         type = parse_scalar(&rest, a, &one);
+        if (type == 0)
+            return false;
         out->type = arena_printf(a, "%c", type);
         vec_push_in(a, &out->values, (char *)(uintptr_t)one);
-        return type != 0 && str_trim(rest).n == 0;
+        return str_trim(rest).n == 0;
     }
     char element = 0;
     if (rest.p[0] == '@') { /* the type of an array that may be empty: "@as []" */

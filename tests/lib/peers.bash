@@ -10,15 +10,9 @@
 # Inside, /tmp, /run, /dev, /sys, the build folder and the cache are the machine's, so that sockets, FIFOs, network namespaces and our
 # programs are found at the same paths; everything else is the peers' root, as a private overlay that goes with the test.
 
-peers_root() {
-    local dir
-    dir=$("$top/tests/peers/make" --have) || skip "the peers' root is not here: tests/peers/make"
-    printf '%s\n' "$dir/root"
-}
-
 peers_start() {
     local root dir
-    root=$(peers_root) || return
+    root=$("$top/tests/peers/make" --have)/root || skip "the peers' root is not here: tests/peers/make"
     [ -n "${test_netns:-}" ] || net_begin
     dir=$T/peers
     mkdir -p "$dir"/{upper,work,root}
