@@ -85,16 +85,12 @@ static int join_failed(struct err *e)
     return err_sys(e, "failed to setns into the namespaces of the container");
 }
 
-/* What is not for the first round: the user namespace comes last, and in a cgroup namespace nobody
- * may be born into a cgroup outside of it (v2, nsdelegate), so the process enters that itself. */
-#define NOT_FIRST ((unsigned)(CLONE_NEWUSER | CLONE_NEWCGROUP))
-
 /* Everything but the user namespace first, with the rights we have; then that; then the rest. */
 static int enter_all(const struct launch *l, struct err *e)
 {
     bool done[ARRAY_LEN(l->joins)] = {false};
     for (size_t i = 0; i < l->n_joins; i++) {
-        unsigned rest = l->joins[i].flags & ~NOT_FIRST;
+        unsigned rest = l->joins[i].flags & ~(unsigned)CLONE_NEWUSER;
         done[i] = rest == 0 || setns(l->joins[i].fd, (int)rest) == 0;
         if (!done[i] && errno != EPERM)
             return join_failed(e);
@@ -103,7 +99,8 @@ static int enter_all(const struct launch *l, struct err *e)
         if ((l->joins[i].flags & CLONE_NEWUSER) != 0 && setns(l->joins[i].fd, CLONE_NEWUSER) < 0)
             return join_failed(e);
     for (size_t i = 0; i < l->n_joins; i++)
-        if (!done[i] && setns(l->joins[i].fd, (int)(l->joins[i].flags & ~NOT_FIRST)) < 0)
+        if (!done[i] &&
+            setns(l->joins[i].fd, (int)(l->joins[i].flags & ~(unsigned)CLONE_NEWUSER)) < 0)
             return join_failed(e);
     return 0;
 }
@@ -123,10 +120,10 @@ int launch_enter(const struct launch *l, int sync, struct err *e)
     TRY(sync_wait_go(sync, e));
     if (l->rootless)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    /* with a user namespace the helper has joined the others, or there was nothing to join */
-    unsigned mine = has_user(l) ? (unsigned)CLONE_NEWCGROUP : ~(unsigned)CLONE_NEWPID;
+    if (has_user(l)) /* the helper has joined, or there was nothing to join */
+        return 0;
     for (size_t i = 0; i < l->n_joins; i++) {
-        unsigned flags = l->joins[i].flags & mine;
+        unsigned flags = l->joins[i].flags & ~(unsigned)CLONE_NEWPID;
         if (flags != 0 && setns(l->joins[i].fd, (int)flags) < 0)
             return join_failed(e);
     }
