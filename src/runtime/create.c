@@ -3,6 +3,8 @@
  * limits, filter), starts the process, and does the work that needs the host's rights while the
  * process builds its file system. Whatever fails, `undo` takes back exactly what was made.
  */
+#include "runtime/create.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -17,49 +19,16 @@
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "runtime/agent.h"
-#include "runtime/devices.h"
-#include "runtime/idmap.h"
-#include "runtime/init.h"
 #include "runtime/io.h"
-#include "runtime/limits.h"
 #include "runtime/netdev.h"
 #include "runtime/notify.h"
 #include "runtime/oplog.h"
 #include "runtime/process.h"
 #include "runtime/rootless.h"
-#include "runtime/rdt.h"
 #include "runtime/spec.h"
-#include "runtime/unit.h"
-#include "sys/caps.h"
 #include "sys/fd.h"
 #include "sys/mounts.h"
 #include "sys/ns.h"
-#include "sys/path.h"
-
-struct create {
-    const struct hullrun_create_opts *o;
-    struct arena *a;
-    struct oci_spec spec;
-    struct buf config;
-    struct record record;
-    struct cgroup_host host;
-    struct cgroup cgroup;
-    struct limits limits;
-    struct device_policy devices;
-    struct unit unit;
-    struct rdt rdt;
-    struct unit_properties properties;
-    struct seccomp_program *filter;
-    int dir_fd, fifo, console[2], join_fd[NS_KINDS];
-    struct launch launch;
-    struct init init;
-    struct child child;
-    struct idmap_cache idmaps;
-    bool rootless;         /* we are an ordinary user */
-    uint64_t rootfs_mount; /* the mount that rootfs lies on */
-    bool made_dir, made_cgroup, hooks_ran;
-};
 
 static void create_done(struct create *c)
 {
@@ -78,17 +47,11 @@ static void create_done(struct create *c)
 }
 
 /* 0 when it cannot be told. */
-static uint64_t mount_id(const char *path)
-{
-    struct statx st;
-    return path != NULL && statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) == 0 ? st.stx_mnt_id : 0;
-}
-
 /* In the host's mount namespace nobody else takes our mounts away: all are on top of the root's. */
 static void undo_mounts(struct create *c)
 {
     const char *rootfs = c->record.rootfs;
-    if (spec_ns(&c->spec, "mount") == NULL && mount_id(rootfs) != c->rootfs_mount)
+    if (spec_ns(&c->spec, "mount") == NULL && mount_id_of(rootfs) != c->rootfs_mount)
         (void)umount2(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
@@ -111,102 +74,6 @@ static void undo(struct create *c)
     if (c->hooks_ran)
         (void)hooks_run("poststop", HOOK_LIST(&c->spec.hooks->poststop), &c->record, "stopped", 0,
                         c->record.bundle, &ignored);
-}
-
-/* ---- plan: nothing is made yet ------------------------------------------------------------- */
-
-static int find_rootfs(struct create *c, struct err *e)
-{
-    const char *path = c->spec.root->path;
-    auto_free char *full =
-        path[0] == '/' ? mem_strdup(path) : mem_printf("%s/%s", c->record.bundle, path);
-    auto_free char *real = realpath(full, NULL);
-    if (real == NULL)
-        return err_sys(e, "invalid rootfs: %s", full);
-    struct stat st;
-    if (lstat(full, &st) < 0 || S_ISLNK(st.st_mode))
-        return err_set(e, ERR_INVALID, "invalid rootfs: not an absolute path, or a symlink");
-    if (!S_ISDIR(st.st_mode))
-        return err_set(e, ERR_INVALID, "invalid rootfs: %s is not a directory", full);
-    c->record.rootfs = arena_strdup(c->a, real);
-    c->rootfs_mount = mount_id(real);
-    return 0;
-}
-
-static void fill_record(struct create *c)
-{
-    const struct oci_spec *s = &c->spec;
-    c->record.version = RECORD_VERSION;
-    c->record.id = c->o->id;
-    c->record.created = time_now_ns();
-    c->record.annotations = s->annotations;
-    c->record.namespaces = spec_new_flags(s) | spec_join_flags(s);
-    c->record.own_pid_ns = (spec_new_flags(s) & CLONE_NEWPID) != 0;
-    c->record.no_new_keyring = c->o->no_new_keyring;
-    c->record.poststart = s->hooks->poststart.n > 0;
-    c->record.poststop = s->hooks->poststop.n > 0;
-    c->record.unit = c->unit.name;
-    c->record.unit_user = c->unit.user;
-    c->record.cgroup_mode = c->cgroup.mode;
-    vec_each(d, &c->cgroup.dirs) {
-        struct record_dir *to = vec_add_in(c->a, &c->record.cgroup);
-        *to = (struct record_dir){d->controllers, d->path, d->mount};
-    }
-}
-
-/* systemd rounds some limits: its values are the ones to write. */
-static int plan_unit(struct create *c, struct oci_resources *r, struct err *e)
-{
-    TRY(unit_plan(c->spec.linux_->cgroups_path != NULL ? c->spec.linux_->cgroups_path : "",
-                  c->o->id, c->a, &c->unit, e));
-    cgroup_plan(&c->host, c->unit.path, c->o->id, c->a, &c->cgroup);
-    unit_devices(&c->devices, c->a, &c->properties);
-    TRY(unit_resources(r, c->host.mode, c->a, &c->properties, e));
-    return unit_annotations(&c->spec.annotations, c->a, &c->properties, e);
-}
-
-static int plan_cgroup(struct create *c, struct err *e)
-{
-    const struct oci_linux *l = c->spec.linux_;
-    struct oci_resources *r = NULL;
-    if (l->resources != NULL) {
-        r = ARENA_NEW(c->a, struct oci_resources);
-        json_copy(&oci_resources_json, r, l->resources, c->a);
-    }
-    TRY(cgroup_host_read(c->a, &c->host, e));
-    TRY(devices_policy(&c->spec, c->a, &c->devices, e));
-    if (c->o->systemd_cgroup)
-        TRY(plan_unit(c, r, e));
-    else
-        cgroup_plan(&c->host, l->cgroups_path != NULL ? l->cgroups_path : "", c->o->id, c->a,
-                    &c->cgroup);
-    return limits_plan(r, c->host.mode, c->a, &c->limits, e);
-}
-
-static int plan(struct create *c, struct err *e)
-{
-    const struct oci_linux *l;
-    auto_free char *bundle = realpath(c->o->bundle, NULL);
-    if (bundle == NULL)
-        return errno == ENOENT
-                   ? err_set(e, ERR_NOT_FOUND, "chdir %s: no such file or directory", c->o->bundle)
-                   : err_sys(e, "chdir %s", c->o->bundle);
-    c->record.bundle = arena_strdup(c->a, bundle);
-    TRY(spec_read(bundle, c->o->config, &c->config, e));
-    TRY(spec_parse(buf_cstr(&c->config), c->config.n, c->a, &c->spec, e));
-    TRY(spec_check(&c->spec, e));
-    TRY(io_check(&c->o->io, c->spec.process->terminal, e));
-    io_environment(&c->o->io, &c->spec.process->env, c->a);
-    TRY(find_rootfs(c, e));
-    l = c->spec.linux_;
-    if (seccomp_wanted(l->seccomp))
-        TRY(seccomp_check(l->seccomp, e));
-    TRY(plan_cgroup(c, e));
-    if (l->intel_rdt != NULL)
-        TRY(rdt_check(l->intel_rdt, rdt_root(c->a), e));
-    process_warn_caps(c->spec.process->capabilities, &c->o->log);
-    fill_record(c);
-    return 0;
 }
 
 /* ---- prepare: what the process will find ----------------------------------------------------- */
@@ -463,138 +330,6 @@ static int bless_process(struct create *c, struct err *e)
     return c->filter != NULL ? build_filter(c, e) : 0;
 }
 
-/* ---- the conversation ------------------------------------------------------------------------ */
-
-/* Clone a mount tree with our rights but in the process's mount namespace: out_tree or its
- * -errno. Our own failures are errors. */
-static int clone_inside(struct create *c, const struct sync_msg *m, int *out_tree, struct err *e)
-{
-    char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)c->child.pid);
-    auto_fd int theirs = open(path, O_RDONLY | O_CLOEXEC);
-    auto_fd int ours = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    auto_fd int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (theirs < 0 || ours < 0 || cwd < 0 || setns(theirs, CLONE_NEWNS) < 0)
-        return err_sys(e, "enter the container's mount namespace");
-    *out_tree = mount_clone(AT_FDCWD, m->err.msg, m->clone.recursive);
-    if (setns(ours, CLONE_NEWNS) < 0 || fchdir(cwd) < 0)
-        return err_sys(e, "return to our mount namespace");
-    return 0;
-}
-
-/* The user namespace whose ids a mount shows: the mount's own mappings, or the container's. */
-static int userns_of_mount(struct create *c, const struct oci_mount *m, struct err *e)
-{
-    char path[64];
-    if (m->uid_mappings.n > 0)
-        return fd_dup(idmap_userns(&c->idmaps, &ID_MAPS(m), e));
-    (void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)c->child.pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? err_sys(e, "open %s", path) : fd;
-}
-
-static int map_clone(struct create *c, const struct sync_msg *m, int tree, struct err *e)
-{
-    if (!m->clone.idmap || m->clone.mount >= c->spec.mounts.n)
-        return 0;
-    auto_fd int userns = userns_of_mount(c, &c->spec.mounts.v[m->clone.mount], e);
-    if (userns < 0)
-        return err_wrap(e, "id mapping of %s", m->err.msg);
-    int rc = mount_idmap(tree, userns, m->clone.idmap_recursive);
-    return rc < 0 ? err_neg(e, rc, "map the ids of %s", m->err.msg) : 0;
-}
-
-static int clone_for(struct create *c, const struct sync_msg *m, struct err *e)
-{
-    auto_fd int tree = -EPERM; /* an ordinary user has no more rights than the process itself */
-    struct sync_msg answer = {.kind = SYNC_CLONE};
-    if (!c->rootless)
-        TRY(clone_inside(c, m, &tree, e));
-    if (tree >= 0)
-        TRY(map_clone(c, m, tree, e));
-    answer.sys = tree < 0 ? tree : 0;
-    int rc = fd_send(c->child.sync, &answer, offsetof(struct sync_msg, err), &tree, tree >= 0);
-    return rc < 0 ? err_neg(e, rc, "talk to the container's process") : 0;
-}
-
-/* In a user namespace no device is to be had but those that are bound from the host. */
-static int restrict_devices(struct create *c, struct err *e)
-{
-    if (c->cgroup.dirs.n == 0 || devices_apply(&c->devices, &c->cgroup, e) == 0)
-        return 0;
-    if (spec_ns(&c->spec, "user") == NULL || !rootless_forgives(c->o->rootless, e))
-        return -1;
-    err_clear(e);
-    return 0;
-}
-
-static int on_mounted(struct create *c, struct err *e)
-{
-    const struct oci_hooks *h = c->spec.hooks;
-    TRY(restrict_devices(c, e));
-    c->hooks_ran = h->prestart.n + h->create_runtime.n > 0;
-    TRY(hooks_run("prestart", HOOK_LIST(&h->prestart), &c->record, "creating", c->child.pid,
-                  c->record.bundle, e));
-    TRY(hooks_run("createRuntime", HOOK_LIST(&h->create_runtime), &c->record, "creating",
-                  c->child.pid, c->record.bundle, e));
-    return sync_send(c->child.sync, SYNC_GO, NULL, e);
-}
-
-static int on_ready(struct create *c, struct err *e)
-{
-    if (process_rlimits(c->child.pid, c->spec.process, e) < 0)
-        return err_wrap(e, "error during container init");
-    TRY(io_send_pidfd(&c->o->io, "standard", c->child.pidfd, e));
-    TRY(record_save(c->dir_fd, &c->record, e));
-    return sync_send(c->child.sync, SYNC_GO, NULL, e);
-}
-
-static int on_listener(struct create *c, int listener, struct err *e)
-{
-    struct oci_state s = record_oci_state(&c->record, "creating", c->child.pid);
-    return agent_introduce(c->spec.linux_->seccomp, &s, &c->child, listener, e) < 0
-               ? err_wrap(e, "error during container init")
-               : 0;
-}
-
-static int converse(struct create *c, struct err *e)
-{
-    bool ready = false;
-    for (;;) {
-        struct sync_msg m;
-        int r = sync_recv(c->child.sync, &m, NULL, e);
-        TRY(r);
-        if (r == 0)
-            return ready ? 0
-                         : err_set(e, ERR_INTERNAL,
-                                   "container init was killed (is the memory limit too low?)");
-        switch (m.kind) {
-        case SYNC_CLONE:
-            TRY(clone_for(c, &m, e));
-            break;
-        case SYNC_MOUNTED:
-            TRY(on_mounted(c, e));
-            break;
-        case SYNC_READY:
-            TRY(on_ready(c, e));
-            ready = true;
-            break;
-        case SYNC_LINE:
-            oplog_relay(&c->o->log, &m);
-            break;
-        case SYNC_LISTENER:
-            TRY(on_listener(c, m.sys, e));
-            break;
-        case SYNC_ERROR:
-            *e = m.err;
-            return err_wrap(e, "error during container init");
-        case SYNC_GO:
-        case SYNC_PID:
-            return err_set(e, ERR_INTERNAL, "unexpected message from container init");
-        }
-    }
-}
-
 /* The end of the conversation looks the same for an exec and for a sudden death. */
 static int check_alive(struct create *c, struct err *e)
 {
@@ -630,11 +365,11 @@ static int finish(struct create *c, struct hullrun_result *out, struct err *e)
 
 static int create(struct create *c, struct hullrun_result *out, struct err *e)
 {
-    TRY(plan(c, e));
+    TRY(create_plan(c, e));
     TRY(prepare_seccomp(c, e));
     TRY(make_state(c, e));
     if (make_notify(c, e) == 0 && make_cgroup(c, e) == 0 && start_process(c, e) == 0 &&
-        bless_process(c, e) == 0 && converse(c, e) == 0 && finish(c, out, e) == 0)
+        bless_process(c, e) == 0 && create_converse(c, e) == 0 && finish(c, out, e) == 0)
         return 0;
     return err_wrap(e, "unable to start container process");
 }

@@ -73,4 +73,8 @@ int mount_change(int fd, uint64_t set, uint64_t clear, uint64_t propagation, boo
 /** Give a detached mount (recursive: tree) the id mapping of a user namespace. 0 or -errno. */
 int mount_idmap(int fd, int userns_fd, bool recursive);
 
+/** The number of the mount that path lies on, which tells mounts at one place apart; 0: unknown, or
+ * path is NULL. */
+uint64_t mount_id_of(const char *path);
+
 #endif
