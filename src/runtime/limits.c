@@ -191,11 +191,20 @@ static int plan_memory_v2(const struct oci_memory *m, struct plan *p, struct err
     return 0;
 }
 
-static void plan_cpu_v2(const struct oci_cpu *c, struct plan *p)
+/* An idle cgroup has no weight: the kernel refuses one. It may have been asked for by either name.
+ */
+static bool is_idle(const struct oci_resources *r)
 {
+    const char *unified = strmap_get(&r->unified, "cpu.idle");
+    return given_i64(r->cpu->idle) || (unified != NULL && strcmp(unified, "0") != 0);
+}
+
+static void plan_cpu_v2(const struct oci_resources *r, struct plan *p)
+{
+    const struct oci_cpu *c = r->cpu;
     if (c->idle != NULL)
         put_i64(p, "", "cpu.idle", *c->idle, 0);
-    if (given_u64(c->shares) && !given_i64(c->idle))
+    if (given_u64(c->shares) && !is_idle(r))
         put_u64(p, "", "cpu.weight", limits_cpu_weight(*c->shares), 0);
     if (c->burst != NULL)
         put_u64(p, "", "cpu.max.burst", *c->burst, LIMIT_TOGETHER);
@@ -298,8 +307,10 @@ int limits_plan(const struct oci_resources *r, enum cgroup_mode mode, struct are
         TRY((v2 ? plan_memory_v2 : plan_memory_v1)(r->memory, &p, e));
     if (r->block_io != NULL)
         (v2 ? plan_block_io_v2 : plan_block_io_v1)(r->block_io, &p);
-    if (r->cpu != NULL)
-        (v2 ? plan_cpu_v2 : plan_cpu_v1)(r->cpu, &p);
+    if (r->cpu != NULL && v2)
+        plan_cpu_v2(r, &p);
+    else if (r->cpu != NULL)
+        plan_cpu_v1(r->cpu, &p);
     plan_huge(r, v2, &p);
     plan_rdma(r, v2, &p);
     if (r->network != NULL && !v2)
