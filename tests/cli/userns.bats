@@ -266,6 +266,7 @@ sandbox() {
     expect_match '[<,]UP[,>]'
     [[ $output != *127.0.0.33* ]]
     run ! ip -n "$ns" link show dev nd0 # a veth goes with the namespace it is in
+    wait_until fails ip -n "$ns" link show dev nd1 # the kernel takes the namespace apart a little later
     ip -n "$ns" link add nd0 type veth peer name nd1
     ip netns add "$ns-in" # a joined namespace keeps it
     config --arg p "/run/netns/$ns-in" '.linux.netDevices = {nd0: {}} | .linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
