@@ -7,18 +7,12 @@ load ../lib/originals
 load ../lib/bundle
 
 setup() {
-    need_root
-    need hull-runc
-    need_tool jq
-    test_begin
-    bundle_new b
+    bundle_begin
     mkdir "$T/outside"
     config '.root.readonly = false'
 }
 teardown() {
     bundle_end
-    test_end
-    bundle_cgroups_end
 }
 
 # The mounts of the image's own /dev go, so that what the image has there counts.

@@ -6,17 +6,12 @@ load ../lib/originals
 load ../lib/bundle
 
 setup() {
-    need_root
-    need hull-runc
-    need_tool jq
-    test_begin
-    bundle_new b
+    bundle_begin
 }
 teardown() {
-    bundle_end
+    bundle_containers_end
     [ ! -e "$T/profile" ] || apparmor_parser -R "$T/profile" || true
-    test_end
-    bundle_cgroups_end
+    bundle_end
 }
 
 @test "labels where no security module knows them are errors, and nothing stays" {

@@ -6,18 +6,13 @@ load ../lib/originals
 load ../lib/bundle
 
 setup() {
-    need_root
-    need hull-runc
-    need_tool jq findmnt
-    test_begin
-    bundle_new b
+    bundle_begin findmnt
 }
 teardown() {
-    bundle_end
+    bundle_containers_end
     umount "$T/src/sub" 2>/dev/null || true
     umount -R "$T/src" 2>/dev/null || true
-    test_end
-    bundle_cgroups_end
+    bundle_end
 }
 
 # mount_of JSON: add an entry to mounts[].

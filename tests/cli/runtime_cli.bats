@@ -6,16 +6,10 @@ load ../lib/originals
 load ../lib/bundle
 
 setup() {
-    need_root
-    need hull-runc
-    need_tool jq
-    test_begin
-    bundle_new b
+    bundle_begin
 }
 teardown() {
     bundle_end
-    test_end
-    bundle_cgroups_end
 }
 
 # receive SOCKET: one message with one descriptor; `pidfd MESSAGE PID` in the log, then the process gets SIGKILL.

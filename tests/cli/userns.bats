@@ -8,15 +8,11 @@ load ../lib/bundle
 user=54321 # nobody's
 
 setup() {
-    need_root
-    need hull-runc
-    need_tool jq setpriv unshare
-    test_begin
-    bundle_new b
+    bundle_begin setpriv unshare
     chmod 755 "$T"
 }
 teardown() {
-    bundle_end
+    bundle_containers_end
     finish sandbox KILL
     test_end
     rmdir "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user/"{c1,mine} "/sys/fs/cgroup/"{,*/}"$(test_cgroup)/user" 2>/dev/null || true

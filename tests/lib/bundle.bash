@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Bundles for hull-runc: a busybox root and a config.json each, a cgroup of the test's own above them. After `test_begin`;
-# a file that uses it loads originals.bash, too (its busybox).
+# Bundles for hull-runc: a busybox root and a config.json each, a cgroup of the test's own above them.
+# A file that uses it loads originals.bash, too (its busybox).
 
 # The messages go to a log, so that stderr holds them as they are, without the quoting of logfmt.
 rt() { "$T/bin/hull-runc" --root "$T/s" --log "$T/rt.log" "$@"; }
@@ -38,8 +38,22 @@ nothing_left() { # ID: no state, no cgroup
 }
 own_cgroup() { printf '/sys/fs/cgroup/%s/%s/b/%s' "$1" "$(test_cgroup)" "$2"; }
 
-# bundle_end: no container stays; before test_end.
+# bundle_begin TOOL...: the setup of such a test: what it needs besides jq, and the bundle b.
+bundle_begin() {
+    need_root
+    need hull-runc
+    need_tool jq "$@"
+    test_begin
+    bundle_new b
+}
+# bundle_end: its teardown.
 bundle_end() {
+    bundle_containers_end
+    test_end
+    bundle_cgroups_end
+}
+# bundle_containers_end: no container stays; before test_end.
+bundle_containers_end() {
     local id
     for id in $(rt list -q 2>/dev/null); do rt delete --force "$id" || true; done
 }

@@ -17,8 +17,6 @@ setup() {
 }
 teardown() {
     bundle_end
-    test_end
-    bundle_cgroups_end
 }
 
 no_leaks() {
