@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "cli/config.h"
 #include "rpc/tls.h"
+#include "sys/path.h"
 
 #define HULL_SOCKET "/run/hull/hull.sock"
 #define DOCKER_SOCKET "/var/run/docker.sock"
@@ -99,26 +100,10 @@ bool api_version_below(const char *a, const char *b)
 
 typedef int tls_client_fn(const struct tls_opts *o, struct stream_wrap **out, struct err *e);
 
-static const char *beside(struct cli *c, const char *program, const char *name)
-{
-    const char *slash = strrchr(program, '/');
-    if (slash == NULL)
-        return NULL;
-    const char *path = arena_printf(c->arena, "%.*s/%s", (int)(slash - program), program, name);
-    return access(path, R_OK) == 0 ? path : NULL;
-}
-
 const char *cli_helper(struct cli *c, const char *name)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    self[MAX(n, 0)] = '\0';
-    const char *path = c->program != NULL ? beside(c, c->program, name) : NULL;
-    if (path == NULL)
-        path = beside(c, self, name);
-    if (path == NULL)
-        path = beside(c, HULL_HELPER_DIR "/", name);
-    return path;
+    auto_free char *path = path_helper(name);
+    return access(path, R_OK) == 0 ? arena_strdup(c->arena, path) : NULL;
 }
 
 /* OpenSSL is loaded only for daemons behind TLS: it would triple the time that every other command

@@ -16,7 +16,6 @@ struct cli {
     const char *host;    /* "unix:///run/hull/hull.sock" */
     const char *context; /* "default" */
     const char *config_dir;
-    const char *program; /* argv[0] */
     const char *tls_ca, *tls_cert, *tls_key;
     bool tls, tls_verify, debug;
     const char *fixed_version; /* DOCKER_API_VERSION; NULL: negotiate */
@@ -97,8 +96,7 @@ int cli_moment(struct cli *c, const char *text, const char **out, struct err *e)
 /** X-Registry-Auth for an image reference from the stored credentials; "" when there are none. */
 int cli_registry_auth(struct cli *c, const char *image, const char **out, struct err *e);
 
-/** The path of one of our helper files ("hull-unpack"): beside this program, else in libexec; NULL
- * when absent. */
+/** The path of one of our helper files ("hull-unpack"), see path_helper; NULL when absent. */
 const char *cli_helper(struct cli *c, const char *name);
 
 /** A string of config.json (psFormat, detachKeys …), or NULL. */

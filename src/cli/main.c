@@ -248,7 +248,6 @@ int main(int argc, char **argv)
         warn_line("specify only one -H");
         return 1;
     }
-    g.cli.program = argv[0];
     g.cli.host = g.hosts.n > 0 ? g.hosts.v[0] : NULL;
     int status = 1;
     if (cli_init(&g.cli, &e) < 0)

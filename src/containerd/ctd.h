@@ -20,7 +20,6 @@ struct ctd {
     const char *address;     /* path of the gRPC socket */
     const char *ttrpc_address;
     const char *root, *state; /* directories */
-    const char *helper_dir;   /* where hull-unpack lies */
     const char *self;         /* absolute path of this program (publish binary of shims) */
     const char *self_dir;     /* where it lies, and our shim beside it */
     const char *path;         /* PATH as it was at the start; NULL: none */

@@ -7,7 +7,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -27,9 +26,6 @@
 #include "sys/path.h"
 #include "sys/sock.h"
 
-#ifndef HULL_HELPER_DIR
-#define HULL_HELPER_DIR "/usr/local/libexec/hull"
-#endif
 #define UNPACK "hull-unpack"
 #define GRACE_MS 1000
 #define SLOW_CALLS 512
@@ -65,18 +61,13 @@ static const char *dir_of(const char *path, struct arena *a)
     return arena_strndup(a, path, (size_t)(strrchr(path, '/') - path));
 }
 
-/* Where hull-unpack lies: as told, beside us (a test, a build), else in libexec. */
-static const char *helper_dir(const struct config *c, const char *self_dir, struct arena *a)
+/* As told, beside us (a test, a build), else in libexec. */
+static const char *unpack_path(const struct config *c, struct arena *a)
 {
     if (c->helper_dir != NULL)
-        return c->helper_dir;
-    const char *called = (const char *)getauxval(
-        AT_EXECFN); /* NOLINT(performance-no-int-to-ptr): the kernel's way */
-    const char *dirs[] = {self_dir, strchr(called, '/') != NULL ? dir_of(called, a) : self_dir};
-    for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-        if (access(arena_printf(a, "%s/" UNPACK, dirs[i]), X_OK) == 0)
-            return dirs[i];
-    return HULL_HELPER_DIR;
+        return arena_printf(a, "%s/" UNPACK, c->helper_dir);
+    auto_free char *path = path_helper(UNPACK);
+    return arena_strdup(a, path);
 }
 
 /* ---- identity ---- */
@@ -184,12 +175,11 @@ static int run(const struct config *c, struct arena *a, struct err *e)
                     .self = self,
                     .self_dir = dir_of(self, a),
                     .path = getenv("PATH")}; /* NOLINT(concurrency-mt-unsafe): before threads */
-    d.helper_dir = helper_dir(c, d.self_dir, a);
     TRY(make_dirs(c, e));
     d.bus = bus_new();
     d.streams = streams_new();
     const struct store_opts so = {.root = d.root,
-                                  .unpack_path = arena_printf(a, "%s/" UNPACK, d.helper_dir),
+                                  .unpack_path = unpack_path(c, a),
                                   .event = bus_store_event,
                                   .event_arg = d.bus};
     int r = store_open(&so, &d.store, e); /* locks the root: one instance */

@@ -27,10 +27,6 @@
 #include "sys/path.h"
 #include "sys/proc.h"
 
-#ifndef HULL_HELPER_DIR
-#define HULL_HELPER_DIR "/usr/local/libexec/hull"
-#endif
-
 struct daemon {
     const struct daemon_config *c;
     struct arena *arena; /* texts that live as long as the daemon */
@@ -91,39 +87,26 @@ static int write_pidfile(struct daemon *d, struct err *e)
 
 /* ---- our other programs ---- */
 
-static const char *beside(struct daemon *d, const char *program_path, const char *name)
+/* The folder of the helpers: one of them tells it. */
+static const char *helper_dir(struct daemon *d)
 {
-    const char *slash = strrchr(program_path, '/');
-    if (slash == NULL)
-        return NULL;
-    const char *path =
-        arena_printf(d->arena, "%.*s/%s", (int)(slash - program_path), program_path, name);
-    return access(path, X_OK) == 0 ? path : NULL;
-}
-
-/* Helpers stand beside a daemon that runs from its build tree or a test, else in libexec. */
-static const char *helper_dir(struct daemon *d, const char *program_path)
-{
-    const char *path = beside(d, program_path, "hull-portd");
-    if (path == NULL)
-        return HULL_HELPER_DIR;
+    auto_free char *path = path_helper("hull-portd");
     return arena_strndup(d->arena, path, (size_t)(strrchr(path, '/') - path));
 }
 
 /* ---- the supervisor and the engine ---- */
 
-static int start_supervisor(struct daemon *d, const char *program_path, const char **out_address,
-                            struct err *e)
+static int start_supervisor(struct daemon *d, const char **out_address, struct err *e)
 {
     const struct daemon_config *c = d->c;
     if (c->containerd != NULL && c->containerd[0] != '\0') {
         *out_address = c->containerd;
         return 0;
     }
-    const char *program = beside(d, program_path, "hull-containerd");
+    auto_free char *beside = path_beside("hull-containerd");
     const char *dir = arena_printf(d->arena, "%s/containerd", c->exec_root);
     struct supervisor_opts o = {
-        .program = program != NULL ? program : "hull-containerd",
+        .program = beside != NULL ? arena_strdup(d->arena, beside) : "hull-containerd",
         .root = arena_printf(d->arena, "%s/containerd", c->data_root),
         .state = arena_printf(d->arena, "%s/daemon", dir),
         .address = arena_printf(d->arena, "%s/containerd.sock", dir),
@@ -218,7 +201,7 @@ static int min_version(const char *text, int *out, struct err *e)
     return 0;
 }
 
-static int start(struct daemon *d, const char *program_path, struct err *e)
+static int start(struct daemon *d, struct err *e)
 {
     const struct daemon_config *c = d->c;
     const char *address;
@@ -230,8 +213,8 @@ static int start(struct daemon *d, const char *program_path, struct err *e)
     TRY(write_pidfile(d, e));
     d->server = http_server_new(&(struct http_server_opts){.handler = api_handle, .arg = &d->api});
     TRY(listen_open(d->server, c, &d->tls, e));
-    TRY(start_supervisor(d, program_path, &address, e));
-    TRY(open_engine(d, address, helper_dir(d, program_path), e));
+    TRY(start_supervisor(d, &address, e));
+    TRY(open_engine(d, address, helper_dir(d), e));
     d->api.engine = d->engine;
     TRY(http_server_start(d->server, e));
     log_info("Daemon has completed initialization", NULL);
@@ -282,12 +265,12 @@ static void stop(struct daemon *d)
     arena_free(d->arena);
 }
 
-int daemon_run(const struct daemon_config *c, const char *program_path, struct err *e)
+int daemon_run(const struct daemon_config *c, struct err *e)
 {
     struct daemon d = {.c = c, .arena = arena_new(), .signal_fd = -1};
     int r = open_signals(&d, e);
     if (r == 0)
-        r = start(&d, program_path, e);
+        r = start(&d, e);
     if (r == 0) {
         serve(&d);
         notify("STOPPING=1");

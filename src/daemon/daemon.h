@@ -7,10 +7,8 @@
 /**
  * Serve until SIGTERM or SIGINT, which the caller has blocked; containers run on afterwards.
  *
- * program_path  the path that was executed: our other programs are looked for beside it first.
- *
  * Errors: what keeps it from starting.
  */
-int daemon_run(const struct daemon_config *c, const char *program_path, struct err *e);
+int daemon_run(const struct daemon_config *c, struct err *e);
 
 #endif

@@ -3,7 +3,6 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,9 +58,7 @@ static int run(const struct daemon_config *c)
         err_set(&e, ERR_FORBIDDEN, "hulld needs to be started with root privileges");
         return fail(&e);
     }
-    const char *program_path = (const char *)getauxval(
-        AT_EXECFN); /* NOLINT(performance-no-int-to-ptr): the kernel's way */
-    if (daemon_run(c, program_path, &e) < 0)
+    if (daemon_run(c, &e) < 0)
         return fail(&e);
     return 0;
 }

@@ -81,27 +81,12 @@ int unit_plan(const char *cgroups_path, const char *id, struct arena *a, struct 
 
 /* ---- calls -------------------------------------------------------------------------------- */
 
-/* Beside us (a build), else in libexec. */
-static void find_helper(char out[4096])
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n > 0) {
-        self[n] = '\0';
-        int len = (int)(strrchr(self, '/') - self);
-        (void)snprintf(out, 4096, "%.*s/" HELPER, len, self);
-        if (len > 0 && access(out, X_OK) == 0)
-            return;
-    }
-    (void)snprintf(out, 4096, HULL_HELPER_DIR "/" HELPER);
-}
-
 static int call(const char *name, const struct unit *u, const struct unit_properties *p,
                 struct err *e)
 {
     CLEANUP(buf_done) struct buf doc = BUF_MAX(JOB_BYTES_MAX);
     CLEANUP(buf_done) struct buf result = BUF_MAX(JOB_BYTES_MAX);
-    char program[4096];
+    auto_free char *program = path_helper(HELPER);
     struct unit_job job = {.call = name, .user = u->user, .unit = u->name};
     if (p != NULL) {
         job.properties.v = p->all.v;
@@ -110,7 +95,6 @@ static int call(const char *name, const struct unit *u, const struct unit_proper
     json_write(&unit_job_json, &job, &doc);
     if (doc.over)
         return err_set(e, ERR_TOO_LARGE, "the unit's properties are too large");
-    find_helper(program);
     const struct job_opts o = {.program = program, .doc = doc.p, .doc_len = doc.n};
     if (job_run(&o, &result, e) == 0)
         return 0;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 
 #include "base/mem.h"
@@ -281,6 +282,37 @@ char *path_find_program(const char *name, const char *dirs)
         free(path);
     }
     return NULL;
+}
+
+/* name in the folder of program; NULL: not there. */
+static char *in_folder_of(const char *program, const char *name)
+{
+    /* not relative to the working folder: that may be a container's by now */
+    if (program[0] != '/')
+        return NULL;
+    char *path = mem_printf("%.*s/%s", (int)(strrchr(program, '/') - program), program, name);
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+char *path_beside(const char *name)
+{
+    char self[4096];
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel's way */
+    char *path = in_folder_of((const char *)getauxval(AT_EXECFN), name);
+    ssize_t n = path == NULL ? readlink("/proc/self/exe", self, sizeof(self) - 1) : -1;
+    if (n < 0)
+        return path;
+    self[n] = '\0';
+    return in_folder_of(self, name);
+}
+
+char *path_helper(const char *name)
+{
+    char *path = path_beside(name);
+    return path != NULL ? path : mem_printf("%s/%s", HULL_HELPER_DIR, name);
 }
 
 int path_remove_tree(int dir_fd, const char *name, struct err *e)

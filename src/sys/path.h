@@ -68,6 +68,16 @@ int path_list(const char *path, struct strv *out, struct err *e);
  */
 char *path_find_program(const char *name, const char *dirs);
 
+/**
+ * A program (or library) of ours in the folder of the running one, as in a build or a folder of
+ * links: the folder that it was started from when that is known absolutely, else the one that its
+ * file is in. The caller frees it; NULL: not there.
+ */
+char *path_beside(const char *name);
+
+/** As path_beside, else where the installation has it (libexec), whether it is there or not. */
+char *path_helper(const char *name);
+
 /** Remove a tree below dir_fd (name has no slash) without following links or crossing into mounts.
  */
 int path_remove_tree(int dir_fd, const char *name, struct err *e);

@@ -142,6 +142,50 @@ static void waits_time_out_and_signals_are_told(void **state)
     assert_err(spawn(&o, &p, &e), ERR_NOT_FOUND, "/nonexistent/program");
 }
 
+/* This program, started by path in folder, says what it finds as name. */
+static void assert_found(const char *path, const char *folder, const char *name,
+                         const char *expected)
+{
+    struct err e = {0};
+    struct proc p = PROC_NONE;
+    const char *argv[] = {"anything", "find", name, NULL};
+    auto_fd int r = -1, w = -1;
+    auto_buf struct buf out = BUF_MAX(5000);
+    int status = -1;
+    assert_int_equal(fd_pipe(&r, &w, 0), 0);
+    const struct spawn_opts o = {
+        .path = path, .argv = argv, .fds = (struct spawn_fd[]){{1, w}}, .n_fds = 1, .dir = folder};
+    assert_ok(spawn(&o, &p, &e));
+    fd_close(take_fd(&w));
+    assert_int_equal(fd_read_to_end(r, &out), 0);
+    assert_ok(proc_wait(&p, 5000, -1, &status, &e));
+    proc_done(&p);
+    assert_int_equal(status, 0);
+    assert_string_equal(buf_cstr(&out), expected);
+}
+
+/* Beside the name that was called, then beside the file; never in the working folder. */
+static void our_programs_are_found(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    auto_free char *self = path_beside("test_sys"), *none = path_beside("hull-none");
+    auto_free char *installed = path_helper("hull-none");
+    assert_non_null(self);
+    assert_null(none);
+    assert_string_equal(installed, HULL_HELPER_DIR "/hull-none");
+
+    auto_fd int links = path_mkdirs_in(root, "links", 0755, &e);
+    auto_free char *link = mem_printf("%s/links/called", dir);
+    auto_free char *other = mem_printf("%s/links/other", dir);
+    auto_free char *folder = mem_printf("%s/links", dir);
+    assert_int_equal(symlinkat(self, links, "called"), 0);
+    assert_int_equal(symlinkat(self, links, "other"), 0);
+    assert_found(link, "/", "other", other);
+    assert_found(link, "/", "test_sys", self);
+    assert_found("./called", folder, "other", HULL_HELPER_DIR "/other");
+}
+
 static void descriptors_travel(void **state)
 {
     (void)state;
@@ -197,14 +241,19 @@ static void sockets_by_path(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "find") == 0) {
+        auto_free char *path = path_helper(argv[2]);
+        return fputs(path, stdout) < 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_stay_inside),
         cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(trees_go_but_links_are_not_followed),
         cmocka_unit_test(children_get_only_listed_descriptors),
         cmocka_unit_test(waits_time_out_and_signals_are_told),
+        cmocka_unit_test(our_programs_are_found),
         cmocka_unit_test(descriptors_travel),
         cmocka_unit_test(sockets_by_path),
     };
