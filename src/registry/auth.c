@@ -117,19 +117,30 @@ static int read_token(const struct http_reply *r, const char *realm, struct toke
     return 0;
 }
 
-/* All scopes, those of the challenge and those that are known to be needed, each once. */
+/* Those of the challenge, then those that are known to be needed; each once. */
+static void all_scopes(const struct challenge *c, const struct strv *known, struct strv *out)
+{
+    for (struct str rest = str_of(c->scope); rest.n > 0;) {
+        auto_free char *scope = str_dup(str_cut(&rest, ' '));
+        if (scope[0] != 0 && !strv_has(out, scope))
+            vec_push(out, TAKE_PTR(scope));
+    }
+    if (known == NULL)
+        return;
+    vec_each(s, known) {
+        if (!strv_has(out, *s))
+            vec_push(out, mem_strdup(*s));
+    }
+}
+
+/* joined: as one parameter, with spaces between. */
 static void add_scopes(const struct challenge *c, const struct token_wish *w, bool joined,
                        struct buf *out)
 {
     auto_buf struct buf all = BUF_MAX(8192);
-    struct strv none = {0};
-    const struct strv *more = w->scopes != NULL ? w->scopes : &none;
-    bool extra = c->scope[0] != 0 && !strv_has(more, c->scope);
-    if (extra && !joined)
-        add_escaped(out, "scope", c->scope);
-    else if (extra)
-        buf_adds(&all, c->scope);
-    vec_each(s, more) {
+    auto_strv struct strv scopes = {0};
+    all_scopes(c, w->scopes, &scopes);
+    vec_each(s, &scopes) {
         if (joined)
             buf_printf(&all, "%s%s", all.n > 0 ? " " : "", *s);
         else

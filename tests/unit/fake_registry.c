@@ -58,12 +58,11 @@ static void text(int fd, const char *status, const char *headers, const char *bo
 static void challenge(struct fake_registry *f, int fd)
 {
     auto_free char *h =
-        f->need_basic
-            ? mem_strdup("WWW-Authenticate: Basic realm=\"fake\"\r\n")
-            : mem_printf("WWW-Authenticate: Bearer "
-                         "realm=\"http://127.0.0.1:%d/"
-                         "token\",service=\"fake,\\\"x\",scope=\"repository:app:pull\"\r\n",
-                         f->port);
+        f->need_basic ? mem_strdup("WWW-Authenticate: Basic realm=\"fake\"\r\n")
+                      : mem_printf("WWW-Authenticate: Bearer "
+                                   "realm=\"http://127.0.0.1:%d/"
+                                   "token\",service=\"fake,\\\"x\",scope=\"%s\"\r\n",
+                                   f->port, f->scope != NULL ? f->scope : "repository:app:pull");
     text(fd, "401 Unauthorized", h,
          "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}");
 }

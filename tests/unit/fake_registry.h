@@ -32,6 +32,7 @@ struct fake_registry {
     _Atomic(enum mischief) mischief;
     bool need_token, need_basic, no_head;
     const char *mountable; /* the repository that every blob can be mounted from; NULL: none */
+    const char *scope;     /* of the challenge; NULL: to pull app */
     int token_life;        /* every so many requests all tokens expire; 0: never */
     _Atomic int requests, blob_requests, token_requests, uploads, mounts, answers, generation;
     _Atomic int last_range; /* first byte of the last range, -1: none */

@@ -41,6 +41,31 @@ static void test_login(void **state)
     assert_string_equal(token, "");
 }
 
+static size_t times(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* A challenge may name several scopes, and what we know to be needed is asked for as well: each
+ * once. */
+static void test_scopes(void **state)
+{
+    struct fixture *f = *state;
+    struct ref ref = reference(f, "x");
+    struct strv tags = {0};
+    struct err e = {0};
+    f->reg.need_token = true;
+    f->reg.scope = "repository:base:pull  repository:app:pull repository:base:pull ";
+    page(f, "/v2/app/tags/list?n=1000", "", "{\"name\":\"app\",\"tags\":[\"a\"]}");
+    assert_ok(registry_tags(&ref, &f->ro, f->a, &tags, &e));
+    assert_int_equal(times(f->reg.last_token, "scope="), 2);
+    assert_int_equal(times(f->reg.last_token, "scope=repository%3Abase%3Apull&"), 1);
+    assert_int_equal(times(f->reg.last_token, "scope=repository%3Aapp%3Apull"), 1);
+}
+
 static void test_tags(void **state)
 {
     struct fixture *f = *state;
@@ -108,8 +133,8 @@ static void test_inspect(void **state)
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-    const struct CMUnitTest tests[] = {CASE(test_login), CASE(test_tags), CASE(test_search),
-                                       CASE(test_inspect)};
+    const struct CMUnitTest tests[] = {CASE(test_login), CASE(test_scopes), CASE(test_tags),
+                                       CASE(test_search), CASE(test_inspect)};
     registry_global_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
