@@ -3,14 +3,12 @@
 
 #include "pull_fixture.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 
 #include "base/mem.h"
 #include "sys/fd.h"
 #include "sys/path.h"
-#include "sys/spawn.h"
 #include "types/digest.h"
 
 const struct scope ns = {"test", NULL};
@@ -51,22 +49,6 @@ int teardown(void **state)
     free(f->unpack);
     free(f);
     return r;
-}
-
-void sh(struct fixture *f, const char *script)
-{
-    struct err e = {0};
-    struct proc p;
-    int status = -1;
-    const char *const argv[] = {"sh", "-ec", script, NULL};
-    const struct spawn_fd fds[] = {{1, 2}, {2, 2}};
-    const struct spawn_opts o = {
-        .path = "/bin/sh", .argv = argv, .fds = fds, .n_fds = 2, .dir = f->dir};
-    assert_ok(spawn(&o, &p, &e));
-    assert_ok(proc_wait(&p, 60000, -1, &status, &e));
-    proc_done(&p);
-    if (status != 0)
-        fail_msg("script failed: %s", script);
 }
 
 void read_file(struct fixture *f, const char *name, struct buf *out)
@@ -133,22 +115,11 @@ int pull(struct fixture *f, const char *tag, const char *platform, int cancel_fd
     return image_pull(f->s, &ns, src, &po, f->a, &f->res, e);
 }
 
-size_t entries(struct fixture *f, const char *sub)
-{
-    auto_free char *path = mem_printf("%s/%s", f->root, sub);
-    DIR *d = opendir(path);
-    size_t n = 0;
-    assert_non_null(d);
-    for (struct dirent *de; (de = readdir(d)) != NULL;)
-        n += de->d_name[0] != '.';
-    closedir(d);
-    return n;
-}
-
 const char *const one[] = {"l1", NULL};
 
 void make_one(struct fixture *f)
 {
-    sh(f, "mkdir s; head -c 3000000 /dev/urandom >s/data; tar -C s -cf l1.tar .; gzip -k l1.tar");
+    sh(f->dir,
+       "mkdir s; head -c 3000000 /dev/urandom >s/data; tar -C s -cf l1.tar .; gzip -k l1.tar");
     serve_image(f, "latest", one, "amd64");
 }

@@ -3,6 +3,7 @@
 #define HULL_TESTS_PULL_FIXTURE_H
 
 #include "fake_registry.h"
+#include "folder.h"
 #include "registry/registry.h"
 #include "store/pull.h"
 
@@ -24,8 +25,6 @@ extern const char *const one[]; /* the layers of make_one */
 int setup(void **state);
 int teardown(void **state);
 void open_store(struct fixture *f);
-/** Run a script in f->dir; the test fails with it. */
-void sh(struct fixture *f, const char *script);
 void read_file(struct fixture *f, const char *name, struct buf *out);
 /** Serve an image whose layers are the files NAME.tar.gz (diff ids from NAME.tar). */
 void serve_image(struct fixture *f, const char *tag, const char *const *layers, const char *arch);
@@ -33,7 +32,5 @@ void serve_image(struct fixture *f, const char *tag, const char *const *layers, 
 void make_one(struct fixture *f);
 /** Pull app:TAG as docker.io/library/app:latest. */
 int pull(struct fixture *f, const char *tag, const char *platform, int cancel_fd, struct err *e);
-/** How many entries a directory of the store has. */
-size_t entries(struct fixture *f, const char *sub);
 
 #endif

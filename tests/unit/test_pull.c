@@ -23,7 +23,7 @@ static void assert_pulled(struct fixture *f)
     struct stat st;
     assert_int_equal(fstatat(fd, "data", &st, 0), 0);
     assert_int_equal(st.st_size, 3000000);
-    assert_int_equal(entries(f, "ingest"), 0);
+    assert_int_equal(entries(f->root, "ingest"), 0);
 }
 
 static void test_good_ways(void **state)
@@ -45,8 +45,8 @@ static void test_good_ways(void **state)
         assert_string_equal(f->log, "Already exists;");
         assert_false(f->res.changed);
         assert_ok(image_delete(f->s, &ns, "docker.io/library/app:latest", NULL, true, &e));
-        assert_int_equal(entries(f, "blobs/sha256"), 0);
-        assert_int_equal(entries(f, "snapshots"), 0);
+        assert_int_equal(entries(f->root, "blobs/sha256"), 0);
+        assert_int_equal(entries(f->root, "snapshots"), 0);
     }
     assert_true(f->reg.token_requests > 0);
 }
@@ -60,7 +60,7 @@ static void test_resume_after_restart(void **state)
     f->reg.mischief = FAKE_STALL;
     f->ro.attempts = 1;
     assert_err(pull(f, "latest", NULL, -1, &e), ERR_UNAVAILABLE, "the registry stalled");
-    assert_int_equal(entries(f, "snapshots"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 0);
     store_close(f->s);
     open_store(f);
     f->reg.mischief = FAKE_HONEST;
@@ -114,10 +114,10 @@ static void test_bad_ways(void **state)
         f->reg.mischief = cases[i].m;
         assert_err(pull(f, "latest", NULL, -1, &e), cases[i].kind, cases[i].text);
         assert_ok(store_gc(f->s, &e));
-        assert_int_equal(entries(f, "snapshots"), 0);
+        assert_int_equal(entries(f->root, "snapshots"), 0);
         if (cases[i].kind == ERR_PRECONDITION) {
-            assert_int_equal(entries(f, "ingest"), 0);
-            assert_int_equal(entries(f, "blobs/sha256"), 0);
+            assert_int_equal(entries(f->root, "ingest"), 0);
+            assert_int_equal(entries(f->root, "blobs/sha256"), 0);
         }
     }
     struct err e = {0};
@@ -177,7 +177,7 @@ static void test_refused_kinds(void **state)
     assert_err(pull(f, "foreign", NULL, -1, &e), ERR_INVALID, "is a foreign layer");
     fake_add(&f->reg, "manifests", "old", DOCKER_SCHEMA1, "{}", 2);
     assert_err(pull(f, "old", NULL, -1, &e), ERR_INVALID, "schema 1 support has been removed");
-    assert_int_equal(entries(f, "snapshots"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 0);
 }
 
 static void test_cancel(void **state)
@@ -190,34 +190,35 @@ static void test_cancel(void **state)
     int64_t began = time_mono_ns();
     assert_err(pull(f, "latest", NULL, cancel, &e), ERR_CANCELLED, "cancel");
     assert_true(time_mono_ns() - began < 5 * NS_PER_S);
-    assert_int_equal(entries(f, "snapshots"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 0);
 }
 
 static void test_diff_id_mismatch(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
-    sh(f, "mkdir s; echo 1 >s/a; tar -C s -cf l1.tar .; gzip -k l1.tar; echo 2 >s/a; tar -C s -cf "
-          "l1.tar .");
+    sh(f->dir,
+       "mkdir s; echo 1 >s/a; tar -C s -cf l1.tar .; gzip -k l1.tar; echo 2 >s/a; tar -C s -cf "
+       "l1.tar .");
     serve_image(f, "latest", one, "amd64");
     assert_err(pull(f, "latest", NULL, -1, &e), ERR_PRECONDITION,
                "wrong diff id calculated on extraction");
     assert_ok(store_gc(f->s, &e));
-    assert_int_equal(entries(f, "snapshots"), 0);
-    assert_int_equal(entries(f, "blobs/sha256"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 0);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 0);
 }
 
 static void test_hostile_layer(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
-    sh(f,
+    sh(f->dir,
        "mkdir s; echo 1 >s/a; tar -C s --transform 's,^a,../../a,' -cPf l1.tar a; gzip -k l1.tar");
     serve_image(f, "latest", one, "amd64");
     assert_err(pull(f, "latest", NULL, -1, &e), ERR_INVALID, "outside of the archive's root");
     assert_ok(store_gc(f->s, &e));
-    assert_int_equal(entries(f, "snapshots"), 0);
-    assert_int_equal(entries(f, "blobs/sha256"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 0);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 0);
 }
 
 static void test_merging(void **state)
@@ -225,16 +226,17 @@ static void test_merging(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     static const char *const layers[] = {"l1", "l2", "l3", "l4", NULL};
-    sh(f, "mkdir -p a/usr/lib a/deep/er a/old; ln -s usr/lib a/lib; echo f >a/usr/lib/f; chown 7:8 "
-          "a/deep; chmod 750 a/deep/er;"
-          "echo x >a/old/x; touch -d 2001-01-01 a/deep/er;"
-          "mkdir -p b/lib b/deep/er b/old; echo n >b/lib/n; echo d >b/deep/er/d;"
-          "mkdir -p c/x c/usr/lib; echo f >c/usr/lib/f; ln c/usr/lib/f c/x/hard;"
-          "mkdir -p d/old; : >d/old/.wh..wh..opq; echo y >d/old/y; : >d/usr.tmp;"
-          "tar -C a -cf l1.tar .; tar -C b -cf l2.tar lib/n deep/er/d;"
-          "tar -C c -cf l3.tar usr/lib/f x/hard; tar --delete -f l3.tar usr/lib/f; tar -C d -cf "
-          "l4.tar old;"
-          "for i in 1 2 3 4; do gzip -k l$i.tar; done");
+    sh(f->dir,
+       "mkdir -p a/usr/lib a/deep/er a/old; ln -s usr/lib a/lib; echo f >a/usr/lib/f; chown 7:8 "
+       "a/deep; chmod 750 a/deep/er;"
+       "echo x >a/old/x; touch -d 2001-01-01 a/deep/er;"
+       "mkdir -p b/lib b/deep/er b/old; echo n >b/lib/n; echo d >b/deep/er/d;"
+       "mkdir -p c/x c/usr/lib; echo f >c/usr/lib/f; ln c/usr/lib/f c/x/hard;"
+       "mkdir -p d/old; : >d/old/.wh..wh..opq; echo y >d/old/y; : >d/usr.tmp;"
+       "tar -C a -cf l1.tar .; tar -C b -cf l2.tar lib/n deep/er/d;"
+       "tar -C c -cf l3.tar usr/lib/f x/hard; tar --delete -f l3.tar usr/lib/f; tar -C d -cf "
+       "l4.tar old;"
+       "for i in 1 2 3 4; do gzip -k l$i.tar; done");
     serve_image(f, "latest", layers, "amd64");
     assert_ok(pull(f, "latest", NULL, -1, &e));
     struct mount_spec m;
@@ -248,7 +250,7 @@ static void test_merging(void **state)
                    "test \"$(stat -c %%u:%%g m/deep)\" = 7:8; test \"$(stat -c %%a m/deep/er)\" = "
                    "750; test \"$(cat m/deep/er/d)\" = d;"
                    "test \"$(cat m/x/hard)\" = f; test \"$(ls m/old)\" = y'");
-    sh(f, buf_cstr(&b));
+    sh(f->dir, buf_cstr(&b));
     buf_done(&b);
 }
 
@@ -333,7 +335,7 @@ static void test_two_at_once(void **state)
             fail_msg("pull %d: %s", i, b[i].e.msg);
     }
     assert_int_equal(f->reg.blob_requests, 2); /* config and layer, each once */
-    assert_int_equal(entries(f, "snapshots"), 1);
+    assert_int_equal(entries(f->root, "snapshots"), 1);
 }
 
 int main(void)

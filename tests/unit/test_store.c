@@ -1,13 +1,13 @@
 /* The store: writers, images, leases, snapshots, garbage, the sweep at the start. */
 #include "test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "folder.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "store/container.h"
@@ -66,18 +66,6 @@ static int teardown(void **state)
     return r;
 }
 
-static size_t entries(const struct fixture *f, const char *sub)
-{
-    auto_free char *path = mem_printf("%s/%s", f->root, sub);
-    DIR *d = opendir(path);
-    size_t n = 0;
-    assert_non_null(d);
-    for (struct dirent *de; (de = readdir(d)) != NULL;)
-        n += de->d_name[0] != '.';
-    closedir(d);
-    return n;
-}
-
 static void put(struct fixture *f, const struct scope *sc, const char *text, char digest[72])
 {
     struct err e = {0};
@@ -120,7 +108,7 @@ static void test_content_write(void **state)
     char made[72];
     memcpy(made, content_writer_digest(w), sizeof(made));
     content_writer_close(w);
-    assert_int_equal(entries(f, "ingest"), 0);
+    assert_int_equal(entries(f->root, "ingest"), 0);
     assert_err(ingest_status(f->s, &ns, "layer-1", f->a, &st, &e), ERR_NOT_FOUND,
                "ref layer-1: not found");
     assert_err(content_writer_open(f->s, &ns, "again", 0, made, &w, &e), ERR_EXISTS,
@@ -190,7 +178,7 @@ static void test_images(void **state)
     assert_err(image_delete(f->s, &ns, rec.name, "sha256:no", false, &e), ERR_NOT_FOUND,
                "not found");
     assert_ok(image_delete(f->s, &ns, rec.name, d, true, &e));
-    assert_int_equal(entries(f, "blobs/sha256"), 0);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 0);
     assert_err(ns_delete(f->s, "nope", &e), ERR_NOT_FOUND, "namespace \"nope\": not found");
     assert_ok(ns_delete(f->s, "test", &e));
 }
@@ -223,8 +211,8 @@ static void test_gc(void **state)
         snapshot_prepare(f->s, &ns, SNAPSHOT_ACTIVE, "stray", "chain-2", NULL, f->a, NULL, &e));
 
     assert_ok(store_gc(f->s, &e)); /* the lease holds all but the strays */
-    assert_int_equal(entries(f, "blobs/sha256"), 4);
-    assert_int_equal(entries(f, "snapshots"), 2);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 4);
+    assert_int_equal(entries(f->root, "snapshots"), 2);
 
     struct image_record out,
         rec = {
@@ -233,8 +221,8 @@ static void test_gc(void **state)
         };
     assert_ok(image_create(f->s, &ns, &rec, f->a, &out, &e));
     assert_ok(lease_delete(f->s, &ns, lease.id, true, &e));
-    assert_int_equal(entries(f, "blobs/sha256"), 3); /* "leased" went */
-    assert_int_equal(entries(f, "snapshots"), 2);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 3); /* "leased" went */
+    assert_int_equal(entries(f->root, "snapshots"), 2);
 
     /* a container holds its snapshot and so its parents */
     assert_ok(snapshot_prepare(f->s, &ns, SNAPSHOT_ACTIVE, "c1", "chain-2", NULL, f->a, NULL, &e));
@@ -244,11 +232,11 @@ static void test_gc(void **state)
                                        .snapshot_key = "c1"};
     assert_ok(container_create(f->s, &ns, &crec, f->a, &c, &e));
     assert_ok(image_delete(f->s, &ns, "img", "", true, &e));
-    assert_int_equal(entries(f, "blobs/sha256"), 0);
-    assert_int_equal(entries(f, "snapshots"), 3);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 3);
     assert_ok(container_delete(f->s, &ns, "c1", &e));
     assert_ok(store_gc(f->s, &e));
-    assert_int_equal(entries(f, "snapshots"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 0);
 }
 
 static size_t leases_like(struct fixture *f, const char *filter)
@@ -281,11 +269,11 @@ static void test_transfer_leases(void **state)
     assert_int_equal(leases_like(f, "id~=|^transfer-|"), 0);
     assert_int_equal(leases_like(f, "id~=|^resumable-|"), 2);
     assert_ok(store_gc(f->s, &e));
-    assert_int_equal(entries(f, "blobs/sha256"), 2);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 2);
     assert_ok(lease_resumed(f->s, &ns, top, &e));
     assert_int_equal(leases_like(f, "id~=|^resumable-|"), 1);
     assert_ok(store_gc(f->s, &e));
-    assert_int_equal(entries(f, "blobs/sha256"), 1);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 1);
     assert_ok(lease_for_transfer(f->s, &ns, f->a, &id, &e));
     lease_end_transfer(f->s, &ns, id, false, true);
     assert_int_equal(leases_like(f, "id~=|^transfer-|"), 0);
@@ -307,7 +295,7 @@ static void test_lease_expiry(void **state)
     assert_ok(lease_list(f->s, &ns, NULL, f->a, &list, &n, &e));
     assert_int_equal(n, 0);
     assert_ok(store_gc(f->s, &e));
-    assert_int_equal(entries(f, "blobs/sha256"), 0);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 0);
     assert_err(lease_delete(f->s, &ns, "short", false, &e), ERR_NOT_FOUND,
                "lease \"short\": not found");
     assert_err(content_put(f->s, &(struct scope){"test", "short"}, "y", 1, NULL, d, &e),
@@ -372,7 +360,7 @@ static void test_snapshots(void **state)
     assert_err(snapshot_remove(f->s, &ns, "base", &e), ERR_NOT_FOUND,
                "failed to remove \"base\": snapshot base does not exist: not found");
     assert_ok(snapshot_cleanup(f->s, &e));
-    assert_int_equal(entries(f, "snapshots"), 0);
+    assert_int_equal(entries(f->root, "snapshots"), 0);
     assert_err(snapshotter_check("nope", &e), ERR_INVALID,
                "snapshotter not loaded: nope: invalid argument");
 }
@@ -401,9 +389,9 @@ static void test_sweep(void **state)
     auto_fd int dir = open(lost, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_ok(path_remove_tree(dir, "1", &e));
     f->s = open_at(f->root);
-    assert_int_equal(entries(f, "snapshots"), 1);
-    assert_int_equal(entries(f, "ingest"), 0);
-    assert_int_equal(entries(f, "blobs/sha256"), 1);
+    assert_int_equal(entries(f->root, "snapshots"), 1);
+    assert_int_equal(entries(f->root, "ingest"), 0);
+    assert_int_equal(entries(f->root, "blobs/sha256"), 1);
     struct snapshot_info info;
     assert_err(snapshot_stat(f->s, &ns, "lost", f->a, &info, &e), ERR_NOT_FOUND, "does not exist");
     assert_ok(snapshot_stat(f->s, &ns, "kept", f->a, &info, &e));

@@ -1,7 +1,6 @@
 /* hull-unpack as its parents use it: real archives made by tar, hostile ones made by hand. */
 #include "test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,11 +10,11 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include "folder.h"
 #include "base/mem.h"
 #include "sys/fd.h"
 #include "sys/job.h"
 #include "sys/path.h"
-#include "sys/spawn.h"
 #include "types/unpack_job.h"
 
 struct fixture {
@@ -53,22 +52,6 @@ static int teardown(void **state)
 }
 
 /* Run a shell script in the test's directory. */
-static void sh(struct fixture *f, const char *script)
-{
-    struct err e = {0};
-    struct proc p;
-    int status = -1;
-    const char *const argv[] = {"sh", "-ec", script, NULL};
-    const struct spawn_fd fds[] = {{1, 2}, {2, 2}};
-    const struct spawn_opts o = {
-        .path = "/bin/sh", .argv = argv, .fds = fds, .n_fds = 2, .dir = f->dir};
-    assert_ok(spawn(&o, &p, &e));
-    assert_ok(proc_wait(&p, 60000, -1, &status, &e));
-    proc_done(&p);
-    if (status != 0)
-        fail_msg("script failed: %s", script);
-}
-
 static int open_dir(struct fixture *f, const char *name)
 {
     (void)mkdirat(f->dir_fd, name, 0755);
@@ -123,16 +106,17 @@ static void test_apply_kinds(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     struct unpack_result res, again;
-    sh(f, "mkdir -p src/a/b src/empty; echo hi >src/a/b/f; ln -s b/f src/a/l; ln src/a/b/f src/a/h;"
-          "mkfifo src/p; mknod src/c c 1 3; chmod 4755 src/a/b/f; chown 12:34 src/a; chmod 1777 "
-          "src/empty;"
-          "touch -d 2001-02-03T04:05:06Z src/a src/a/b/f; truncate -s 5M src/sparse; echo end "
-          ">>src/sparse;"
-          "setfattr -n user.x -v y src/a/b/f 2>/dev/null || true;"
-          "tar -S --xattrs -C src -cf l.tar .; gzip -k l.tar; zstd -q l.tar 2>/dev/null || cp "
-          "l.tar l.tar.zst;"
-          "head -c 1000 l.tar >p1; tail -c +1001 l.tar >p2; gzip -c p1 >multi.gz; gzip -c p2 "
-          ">>multi.gz");
+    sh(f->dir,
+       "mkdir -p src/a/b src/empty; echo hi >src/a/b/f; ln -s b/f src/a/l; ln src/a/b/f src/a/h;"
+       "mkfifo src/p; mknod src/c c 1 3; chmod 4755 src/a/b/f; chown 12:34 src/a; chmod 1777 "
+       "src/empty;"
+       "touch -d 2001-02-03T04:05:06Z src/a src/a/b/f; truncate -s 5M src/sparse; echo end "
+       ">>src/sparse;"
+       "setfattr -n user.x -v y src/a/b/f 2>/dev/null || true;"
+       "tar -S --xattrs -C src -cf l.tar .; gzip -k l.tar; zstd -q l.tar 2>/dev/null || cp "
+       "l.tar l.tar.zst;"
+       "head -c 1000 l.tar >p1; tail -c +1001 l.tar >p2; gzip -c p1 >multi.gz; gzip -c p2 "
+       ">>multi.gz");
     assert_ok(apply_to(f, "l.tar", "t1", false, &res, &e));
     assert_int_equal(stat_of(f, "t1/a").st_uid, 12);
     assert_int_equal(stat_of(f, "t1/a").st_mtim.tv_sec, 981173106);
@@ -143,8 +127,8 @@ static void test_apply_kinds(void **state)
     assert_true(S_ISFIFO(stat_of(f, "t1/p").st_mode));
     assert_int_equal(stat_of(f, "t1/sparse").st_size, 5 * 1024 * 1024 + 4);
     assert_true(stat_of(f, "t1/sparse").st_blocks < 100);
-    sh(f, "cmp src/sparse t1/sparse; diff -r --no-dereference src/a t1/a;"
-          "echo \"$(sha256sum <l.tar | cut -d' ' -f1)\" >sum");
+    sh(f->dir, "cmp src/sparse t1/sparse; diff -r --no-dereference src/a t1/a;"
+               "echo \"$(sha256sum <l.tar | cut -d' ' -f1)\" >sum");
     struct buf sum = BUF_MAX(100);
     assert_ok(file_read(f->dir_fd, "sum", &sum, &e));
     assert_memory_equal(res.digest + 7, sum.p, 64);
@@ -166,10 +150,11 @@ static void test_whiteouts(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     struct unpack_result res;
-    sh(f, "mkdir -p s/d s/o s/imp/lied; touch s/d/.wh.gone s/o/.wh..wh..opq s/o/new s/.wh..wh.plnk "
-          "s/imp/lied/f;"
-          "tar -C s -cf w.tar d o imp/lied/f .wh..wh.plnk;"
-          "mkdir -p m/d m/o/sub m/keep; touch m/d/gone m/d/stays m/o/old m/o/sub/x m/keep/k");
+    sh(f->dir,
+       "mkdir -p s/d s/o s/imp/lied; touch s/d/.wh.gone s/o/.wh..wh..opq s/o/new s/.wh..wh.plnk "
+       "s/imp/lied/f;"
+       "tar -C s -cf w.tar d o imp/lied/f .wh..wh.plnk;"
+       "mkdir -p m/d m/o/sub m/keep; touch m/d/gone m/d/stays m/o/old m/o/sub/x m/keep/k");
     assert_ok(apply_to(f, "w.tar", "t", false, &res, &e));
     struct stat st = stat_of(f, "t/d/gone");
     assert_true(S_ISCHR(st.st_mode) && st.st_rdev == 0);
@@ -194,7 +179,7 @@ static void test_needs_merge(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     struct unpack_result res;
-    sh(f,
+    sh(f->dir,
        "mkdir -p s/usr/lib s/x; ln -s usr/lib s/lib; echo f >s/usr/lib/f; tar -C s -cf a.tar lib;"
        "mkdir s2 s2/lib; echo n >s2/lib/n; tar -C s2 -cf b.tar lib/n; tar -Af a.tar b.tar;"
        "ln s/usr/lib/f s/x/h; tar -C s -cf h.tar usr/lib/f x/h; tar --delete -f h.tar usr/lib/f;"
@@ -268,7 +253,7 @@ static void test_hostile(void **state)
         {{{".wh...", NULL, NULL, AE_IFREG, NULL}}, "whiteout"},
         {{{".wh.", NULL, NULL, AE_IFREG, NULL}}, "whiteout"},
     };
-    sh(f, "echo good >victim");
+    sh(f->dir, "echo good >victim");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         for (int merged = 0; merged < 2; merged++) {
             struct err e = {0};
@@ -298,11 +283,12 @@ static void test_damaged(void **state)
     struct fixture *f = *state;
     struct unpack_result res;
     struct err e = {0};
-    sh(f, "mkdir s; head -c 100000 /dev/urandom >s/f; tar -C s -cf l.tar f; gzip -k l.tar;"
-          "head -c 50000 l.tar >cut.tar; head -c 50000 l.tar.gz >cut.gz; (head -c 2000 l.tar.gz; "
-          "head -c 60000 "
-          "/dev/urandom) >bad.gz; head -c 5000 /dev/urandom >noise; : >empty;"
-          "mkdir many; (cd many; seq 1 50 | xargs touch); tar -C many -cf many.tar .");
+    sh(f->dir,
+       "mkdir s; head -c 100000 /dev/urandom >s/f; tar -C s -cf l.tar f; gzip -k l.tar;"
+       "head -c 50000 l.tar >cut.tar; head -c 50000 l.tar.gz >cut.gz; (head -c 2000 l.tar.gz; "
+       "head -c 60000 "
+       "/dev/urandom) >bad.gz; head -c 5000 /dev/urandom >noise; : >empty;"
+       "mkdir many; (cd many; seq 1 50 | xargs touch); tar -C many -cf many.tar .");
     assert_err(apply_to(f, "cut.tar", "t1", false, &res, &e), ERR_INVALID, "invalid tar");
     assert_err(apply_to(f, "cut.gz", "t2", false, &res, &e), ERR_INVALID, "gzip: unexpected EOF");
     assert_err(apply_to(f, "bad.gz", "t3", false, &res, &e), ERR_INVALID, "gzip: invalid data");
@@ -316,7 +302,7 @@ static void test_damaged(void **state)
     auto_fd int in2 = openat(f->dir_fd, "l.tar.gz", O_RDONLY | O_CLOEXEC);
     assert_err(run(f, &small, (int[]){dir, in2}, 2, &res, &e), ERR_TOO_LARGE,
                "larger than 4096 bytes");
-    sh(f, "truncate -s 1T hole; tar -S -cf sparse.tar hole; rm hole");
+    sh(f->dir, "truncate -s 1T hole; tar -S -cf sparse.tar hole; rm hole");
     assert_err(apply_to(f, "sparse.tar", "t7", false, &res, &e), ERR_TOO_LARGE,
                "\"hole\" is too large");
     const struct unpack_job odd = {.op = "explode"};
@@ -330,17 +316,19 @@ static void test_pack_and_diff(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     struct unpack_result res;
-    sh(f, "mkdir -p s/d/e; echo x >s/d/f; ln s/d/f s/d/h; ln -s f s/d/l; mknod s/d/gone c 0 0; "
-          "chown 5:6 s/d/e");
+    sh(f->dir,
+       "mkdir -p s/d/e; echo x >s/d/f; ln s/d/f s/d/h; ln -s f s/d/l; mknod s/d/gone c 0 0; "
+       "chown 5:6 s/d/e");
     auto_fd int root = open_dir(f, "s");
     auto_fd int out = openat(f->dir_fd, "o.tgz", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     char *opaque[] = {(char *)(uintptr_t) "d/e"};
     struct unpack_job job = {.op = "diff", .compression = "gzip", .opaque = {.v = opaque, .n = 1}};
     assert_ok(run(f, &job, (int[]){root, out}, 2, &res, &e));
-    sh(f, "test \"$(tar -tzf o.tgz | tr '\\n' ' ')\" = 'd/ d/e/ d/e/.wh..wh..opq d/f d/.wh.gone "
-          "d/h d/l ';"
-          "mkdir x; tar -C x -xzf o.tgz; test \"$(stat -c %h x/d/f)\" = 2; gzip -dc o.tgz | "
-          "sha256sum | cut -c1-64 >sum");
+    sh(f->dir,
+       "test \"$(tar -tzf o.tgz | tr '\\n' ' ')\" = 'd/ d/e/ d/e/.wh..wh..opq d/f d/.wh.gone "
+       "d/h d/l ';"
+       "mkdir x; tar -C x -xzf o.tgz; test \"$(stat -c %h x/d/f)\" = 2; gzip -dc o.tgz | "
+       "sha256sum | cut -c1-64 >sum");
     struct buf sum = BUF_MAX(100);
     assert_ok(file_read(f->dir_fd, "sum", &sum, &e));
     assert_memory_equal(res.digest + 7, sum.p, 64);
@@ -365,17 +353,19 @@ static void test_copy(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     struct unpack_result res;
-    sh(f, "mkdir -p c/etc/d c/var/run; echo x >c/etc/d/f; ln -s /etc c/link; ln -s d/f c/etc/rel; "
-          "ln -s ../../.. c/var/up;"
-          "mkdir in; echo new >in/n; mkdir in/sub; tar -C in -cf in.tar .; mkdir in2; echo y "
-          ">in2/d; tar -C in2 -cf in2.tar d");
+    sh(f->dir,
+       "mkdir -p c/etc/d c/var/run; echo x >c/etc/d/f; ln -s /etc c/link; ln -s d/f c/etc/rel; "
+       "ln -s ../../.. c/var/up;"
+       "mkdir in; echo new >in/n; mkdir in/sub; tar -C in -cf in.tar .; mkdir in2; echo y "
+       ">in2/d; tar -C in2 -cf in2.tar d");
     cp_out(f, "/link/d", "o1", &e, 0); /* parents are followed inside the root */
     cp_out(f, "etc/d/.", "o2", &e, 0);
     cp_out(f, "/link", "o3", &e, 0); /* the last part is not */
     cp_out(f, "/var/up/../../etc/d/f", "o4", &e, 0);
-    sh(f, "test \"$(tar -tf o1 | tr '\\n' ' ')\" = 'd/ d/f '; test \"$(tar -tf o2 | tr '\\n' ' "
-          "')\" = './ ./f ';"
-          "test \"$(tar -tvf o3 | cut -c1)\" = l; test \"$(tar -xOf o4)\" = x");
+    sh(f->dir,
+       "test \"$(tar -tf o1 | tr '\\n' ' ')\" = 'd/ d/f '; test \"$(tar -tf o2 | tr '\\n' ' "
+       "')\" = './ ./f ';"
+       "test \"$(tar -tvf o3 | cut -c1)\" = l; test \"$(tar -xOf o4)\" = x");
     cp_out(f, "/nope", "o5", &e, -1);
     assert_int_equal(e.kind, ERR_NOT_FOUND);
 
@@ -402,7 +392,7 @@ static void test_stat(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     struct path_stat st;
-    sh(f, "mkdir -p c/etc; ln -s ../x c/etc/l; chmod 1777 c/etc");
+    sh(f->dir, "mkdir -p c/etc; ln -s ../x c/etc/l; chmod 1777 c/etc");
     static const struct {
         const char *path, *name, *target;
         uint64_t mode;
