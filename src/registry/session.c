@@ -61,6 +61,24 @@ void session_done(struct session *s)
     s->arena = NULL;
 }
 
+struct session *session_new(const struct ref *ref, const struct registry_opts *o,
+                            const char *access, struct err *e)
+{
+    struct session *s = mem_alloc(sizeof(*s));
+    if (session_open(s, ref, o, access, e) == 0)
+        return s;
+    free(s);
+    return NULL;
+}
+
+void session_free(struct session *s)
+{
+    if (s == NULL)
+        return;
+    session_done(s);
+    free(s);
+}
+
 /* ---- errors ---- */
 
 #define REGISTRY_ERROR(T, F)   \

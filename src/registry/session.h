@@ -9,6 +9,8 @@
 
 #include "registry/hosts.h"
 #include "registry/http.h"
+#include "types/image_source.h"
+#include "types/image_target.h"
 #include "types/reference.h"
 
 /* One host and what it has granted. */
@@ -32,12 +34,21 @@ struct session {
     char *refresh;      /* the last one that was given; guarded by lock; NULL: none */
     pthread_mutex_t lock;
     pthread_mutex_t answering; /* held while a challenge is answered: the others need that answer */
+    union {                    /* as the store sees it, when source.c or target.c has made it */
+        struct image_source source;
+        struct image_target target;
+    };
 };
 
 /** access: of the scope, "pull" or "pull,push"; NULL: no scope of our own. */
 int session_open(struct session *s, const struct ref *ref, const struct registry_opts *o,
                  const char *access, struct err *e);
 void session_done(struct session *s);
+
+/** As session_open, on the heap. NULL on failure. */
+struct session *session_new(const struct ref *ref, const struct registry_opts *o,
+                            const char *access, struct err *e);
+void session_free(struct session *s);
 
 /** Tokens from now on shall cover this scope too. What was granted before is forgotten once. */
 void session_add_scope(struct session *s, const char *scope);

@@ -8,11 +8,6 @@
 #include "registry/session.h"
 #include "types/digest.h"
 
-struct source {
-    struct image_source base;
-    struct session s;
-};
-
 static const char *const manifest_accept[] = {"Accept: " OCI_INDEX, "Accept: " OCI_MANIFEST,
                                               "Accept: " DOCKER_INDEX, "Accept: " DOCKER_MANIFEST,
                                               NULL};
@@ -72,7 +67,7 @@ static int ask_manifest(struct session *s, const char *method, struct http_reply
 static int resolve(struct image_source *base, struct arena *a, struct oci_descriptor *out,
                    struct err *e)
 {
-    struct session *s = &CONTAINER_OF(base, struct source, base)->s;
+    struct session *s = CONTAINER_OF(base, struct session, source);
     auto_reply struct http_reply r = {.length = -1};
     char digest[DIGEST_MAX];
     TRY(ask_manifest(s, "HEAD", &r, e));
@@ -140,7 +135,7 @@ static int fetch(struct image_source *base, const struct oci_descriptor *d, int6
                  image_sink_fn *sink, int (*restart)(void *arg, struct err *e), void *arg,
                  struct err *e)
 {
-    struct session *s = &CONTAINER_OF(base, struct source, base)->s;
+    struct session *s = CONTAINER_OF(base, struct session, source);
     struct fetch f = {
         .offset = offset, .size = d->size, .sink = sink, .restart = restart, .arg = arg};
     bool is_manifest = oci_is_index(d->media_type) || oci_is_manifest(d->media_type);
@@ -176,22 +171,16 @@ int registry_source_open(const struct ref *ref, const struct registry_opts *opts
 {
     if (ref->tag[0] == 0 && ref->digest[0] == 0)
         return err_set(e, ERR_INVALID, "reference has neither tag nor digest");
-    struct source *g = mem_alloc(sizeof(*g));
-    if (session_open(&g->s, ref, opts, "pull", e) < 0) {
-        free(g);
+    struct session *s = session_new(ref, opts, "pull", e);
+    if (s == NULL)
         return -1;
-    }
-    g->base = (struct image_source){
-        .resolve = resolve, .fetch = fetch, .origin = g->s.ref.domain, .repo = g->s.ref.path};
-    *out = &g->base;
+    s->source = (struct image_source){
+        .resolve = resolve, .fetch = fetch, .origin = s->ref.domain, .repo = s->ref.path};
+    *out = &s->source;
     return 0;
 }
 
-void registry_source_close(struct image_source *s)
+void registry_source_close(struct image_source *base)
 {
-    if (s == NULL)
-        return;
-    struct source *g = CONTAINER_OF(s, struct source, base);
-    session_done(&g->s);
-    free(g);
+    session_free(base != NULL ? CONTAINER_OF(base, struct session, source) : NULL);
 }

@@ -6,11 +6,6 @@
 #include "registry/session.h"
 #include "types/digest.h"
 
-struct target {
-    struct image_target base;
-    struct session s;
-};
-
 /* ---- errors ---- */
 
 static int refused(struct session *s, const struct http_reply *r, struct err *e)
@@ -138,7 +133,7 @@ static int upload(struct session *s, const struct push_blob *b, char *location, 
 static int push_blob(struct image_target *base, const struct push_blob *b, enum push_how *out_how,
                      size_t *out_from, struct err *e)
 {
-    struct session *s = &CONTAINER_OF(base, struct target, base)->s;
+    struct session *s = CONTAINER_OF(base, struct session, target);
     char *location = NULL;
     int there = blob_exists(s, b->d, e);
     TRY(there);
@@ -167,7 +162,7 @@ static int push_blob(struct image_target *base, const struct push_blob *b, enum 
 static int push_manifest(struct image_target *base, const struct oci_descriptor *d, const void *p,
                          bool root, struct err *e)
 {
-    struct session *s = &CONTAINER_OF(base, struct target, base)->s;
+    struct session *s = CONTAINER_OF(base, struct session, target);
     auto_reply struct http_reply r = {.length = -1};
     auto_free char *type = mem_printf("Content-Type: %s", d->media_type);
     auto_free char *path = mem_printf("/%s/manifests/%s", s->ref.path,
@@ -191,24 +186,18 @@ static int push_manifest(struct image_target *base, const struct oci_descriptor 
 int registry_target_open(const struct ref *ref, const struct registry_opts *opts,
                          struct image_target **out, struct err *e)
 {
-    struct target *t = mem_alloc(sizeof(*t));
-    if (session_open(&t->s, ref, opts, "pull,push", e) < 0) {
-        free(t);
+    struct session *s = session_new(ref, opts, "pull,push", e);
+    if (s == NULL)
         return -1;
-    }
-    t->base = (struct image_target){.push_blob = push_blob,
-                                    .push_manifest = push_manifest,
-                                    .origin = t->s.ref.domain,
-                                    .repo = t->s.ref.path};
-    *out = &t->base;
+    s->target = (struct image_target){.push_blob = push_blob,
+                                      .push_manifest = push_manifest,
+                                      .origin = s->ref.domain,
+                                      .repo = s->ref.path};
+    *out = &s->target;
     return 0;
 }
 
 void registry_target_close(struct image_target *base)
 {
-    if (base == NULL)
-        return;
-    struct target *t = CONTAINER_OF(base, struct target, base);
-    session_done(&t->s);
-    free(t);
+    session_free(base != NULL ? CONTAINER_OF(base, struct session, target) : NULL);
 }
