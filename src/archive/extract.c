@@ -34,15 +34,13 @@ struct extract {
     const struct unpack_job *job;
     struct arena *a;
     struct unpack_result *out;
-    struct tar_in in;
+    struct placer placer;
     int root_fd, base_fd;       /* base: where names start; not owned when equal to root_fd */
     char parent[4097];          /* the path behind parent_fd, "" is the base */
     int parent_fd;              /* -1: none */
     struct map made;            /* MERGED: paths of this layer, which its whiteouts spare */
     struct map implied, opaque; /* LAYER */
     VEC(struct dir_time) dirs;  /* their times come last */
-    struct owner owner;
-    int64_t max_bytes;
 };
 
 static void forget_parent(struct extract *x)
@@ -72,8 +70,8 @@ static int make_parent(struct extract *x, int dir, const char *name, const char 
 {
     if (mkdirat(dir, name, 0755) < 0 || fchmodat(dir, name, 0755, 0) < 0)
         return err_sys(e, "make directory %s", path);
-    if (x->owner.given &&
-        fchownat(dir, name, (uid_t)x->owner.uid, (gid_t)x->owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (x->placer.owner.given && fchownat(dir, name, (uid_t)x->placer.owner.uid,
+                                          (gid_t)x->placer.owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(e, "set owner of %s", path);
     if (x->kind == EXTRACT_LAYER)
         map_put(&x->implied, path, x);
@@ -146,7 +144,11 @@ static int find_place(struct extract *x, char *path, struct place *out, struct e
     int r = enter_parent(x, slash != NULL ? path : "", e);
     if (slash != NULL)
         *slash = '/';
-    *out = (struct place){x->parent_fd, path[0] == 0 ? "." : slash != NULL ? slash + 1 : path};
+    *out = (struct place){x->parent_fd,
+                          path[0] == 0    ? "."
+                          : slash != NULL ? slash + 1
+                                          : path,
+                          path};
     return r;
 }
 
@@ -293,7 +295,7 @@ static int put_entry(struct extract *x, char *path, const struct place *p,
         map_put(&x->opaque, path, x);
     if (link != NULL)
         return make_hard_link(x, p, link, e);
-    TRY(place_entry(p, &x->in, ent, &x->owner, x->max_bytes, e));
+    TRY(place_entry(&x->placer, p, ent, e));
     if (is_dir) {
         remember_dir(x, path, ent);
         map_del(&x->implied, path);
@@ -352,18 +354,23 @@ static void list_keys(struct extract *x, const struct map *m, struct strv *out)
 static int run(struct extract *x, int input_fd, struct err *e)
 {
     const struct inflate_opts io = {
-        .fd = input_fd, .follow = x->job->follow, .max_bytes = x->max_bytes};
+        .fd = input_fd, .follow = x->job->follow, .max_bytes = x->placer.max_bytes};
+    struct tar_in *in = &x->placer.in;
     struct archive_entry *ent;
     char digest[72];
     int more;
-    TRY(tar_in_open(&x->in, &io, x->job->max_entries, e));
-    while ((more = tar_in_next(&x->in, &ent, e)) > 0)
+    TRY(filler_new(&x->placer.filler, e));
+    TRY(tar_in_open(in, &io, x->job->max_entries, e));
+    while ((more = tar_in_next(in, &ent, e)) > 0) {
         TRY(one_entry(x, ent, e));
+        TRY(filler_check(x->placer.filler, e));
+    }
     TRY(more);
+    TRY(filler_finish(x->placer.filler, e));
     TRY(set_dir_times(x, e));
-    inflate_digest(x->in.bytes, digest, &x->out->size);
+    ahead_digest(in->bytes, digest, &x->out->size);
     x->out->digest = arena_strdup(x->a, digest);
-    x->out->entries = x->in.entries;
+    x->out->entries = in->entries;
     list_keys(x, &x->implied, &x->out->implied);
     list_keys(x, &x->opaque, &x->out->opaque);
     return 0;
@@ -393,9 +400,9 @@ int extract(enum extract_kind kind, int root_fd, int input_fd, const struct unpa
                         .root_fd = root_fd,
                         .base_fd = -1,
                         .parent_fd = -1};
-    x.max_bytes = job->max_bytes > 0 ? job->max_bytes : DEFAULT_MAX_BYTES;
+    x.placer.max_bytes = job->max_bytes > 0 ? job->max_bytes : DEFAULT_MAX_BYTES;
     if (job->uid != NULL && job->gid != NULL)
-        x.owner = (struct owner){true, *job->uid, *job->gid};
+        x.placer.owner = (struct owner){true, *job->uid, *job->gid};
     int r = open_base(&x, e);
     if (r == 0)
         r = run(&x, input_fd, e);
@@ -406,7 +413,8 @@ int extract(enum extract_kind kind, int root_fd, int input_fd, const struct unpa
     forget_parent(&x);
     if (x.base_fd != root_fd)
         fd_close(x.base_fd);
-    tar_in_close(&x.in);
+    filler_free(x.placer.filler);
+    tar_in_close(&x.placer.in);
     map_done(&x.made);
     map_done(&x.implied);
     map_done(&x.opaque);

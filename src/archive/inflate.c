@@ -1,6 +1,6 @@
 /*
- * Inflating as a pull stream: see inflate.h. One input block, one output block, a decoder in
- * between that is chosen once. isa-l is four times as fast as zlib here, and inflating is what a
+ * Inflating as a pull stream: see inflate.h. One input block, the caller's output block, a decoder
+ * in between that is chosen once. isa-l is four times as fast as zlib here, and inflating is what a
  * pull waits for.
  */
 #include "archive/inflate.h"
@@ -10,11 +10,12 @@
 #include <zstd.h>
 
 #include "base/mem.h"
+#include "sys/fd.h"
 #include "sys/job.h"
 #include "types/digest.h"
 #include "types/unpack_job.h"
 
-enum { IN_SIZE = 256 << 10, OUT_SIZE = 512 << 10, WINDOW_LOG_MAX = 27 };
+enum { IN_SIZE = 256 << 10, WINDOW_LOG_MAX = 27 };
 #define DEFAULT_MAX_BYTES (64LL << 30)
 #define BOMB_BYTES (256LL << 20) /* from here on the ratio is looked at */
 #define BOMB_RATIO 5000
@@ -24,7 +25,7 @@ enum codec { CODEC_UNKNOWN, CODEC_PLAIN, CODEC_GZIP, CODEC_ZSTD };
 struct inflate {
     struct inflate_opts o;
     enum codec codec;
-    char in[IN_SIZE], out[OUT_SIZE];
+    char in[IN_SIZE];
     size_t in_pos, in_n;
     bool in_end, out_end;
     int64_t file_pos, file_have, bytes_in, bytes_out; /* file_*: follow only */
@@ -68,7 +69,7 @@ static int wait_for_more(struct inflate *f, struct err *e)
     auto_arena struct arena *a = arena_new();
     struct buf b = BUF_MAX(JOB_MESSAGE_MAX);
     struct unpack_notice notice = {0};
-    int r = job_next_notice(&b, e);
+    int r = job_next_notice(&b, f->o.stop_fd, e);
     if (r == 0)
         r = json_parse(&unpack_notice_json, &notice, b.p, b.n, a, e);
     buf_done(&b);
@@ -103,6 +104,8 @@ static int fill(struct inflate *f, struct err *e)
         n = read_followed(f, e);
         TRY(n);
     } else {
+        if (fd_wait_readable(f->o.fd, f->o.stop_fd) < 0)
+            return err_set(e, ERR_CANCELLED, "nobody waits for more");
         do
             n = read(f->o.fd, f->in, IN_SIZE);
         while (n < 0 && errno == EINTR);
@@ -118,15 +121,15 @@ static int fill(struct inflate *f, struct err *e)
 
 /* ---- decoders: each fills out and returns its bytes; 0 means that more input is needed ---- */
 
-static ssize_t next_plain(struct inflate *f)
+static ssize_t next_plain(struct inflate *f, char *out)
 {
-    size_t n = MIN(f->in_n - f->in_pos, (size_t)OUT_SIZE);
-    memcpy(f->out, f->in + f->in_pos, n);
+    size_t n = MIN(f->in_n - f->in_pos, (size_t)INFLATE_BLOCK);
+    memcpy(out, f->in + f->in_pos, n);
     f->in_pos += n;
     return (ssize_t)n;
 }
 
-static ssize_t next_gzip(struct inflate *f, struct err *e)
+static ssize_t next_gzip(struct inflate *f, char *out, struct err *e)
 {
     if (f->in_pos == f->in_n && (f->in_end || !f->gz_open))
         return f->gz_open ? err_set(e, ERR_INVALID, "gzip: unexpected EOF") : 0;
@@ -141,23 +144,23 @@ static ssize_t next_gzip(struct inflate *f, struct err *e)
     }
     f->gz.next_in = (uint8_t *)f->in + f->in_pos;
     f->gz.avail_in = (uint32_t)(f->in_n - f->in_pos);
-    f->gz.next_out = (uint8_t *)f->out;
-    f->gz.avail_out = OUT_SIZE;
+    f->gz.next_out = (uint8_t *)out;
+    f->gz.avail_out = INFLATE_BLOCK;
     int r = isal_inflate(&f->gz);
     f->in_pos = f->in_n - f->gz.avail_in;
     if (r != ISAL_DECOMP_OK)
         return err_set(e, ERR_INVALID, "gzip: invalid data (%d)", r);
     if (f->gz.block_state == ISAL_BLOCK_FINISH)
         f->gz_open = false;
-    return OUT_SIZE - (ssize_t)f->gz.avail_out;
+    return INFLATE_BLOCK - (ssize_t)f->gz.avail_out;
 }
 
-static ssize_t next_zstd(struct inflate *f, struct err *e)
+static ssize_t next_zstd(struct inflate *f, char *out_block, struct err *e)
 {
     if (f->in_pos == f->in_n && (f->in_end || !f->zs_open))
         return f->zs_open ? err_set(e, ERR_INVALID, "zstd: unexpected EOF") : 0;
     ZSTD_inBuffer in = {f->in, f->in_n, f->in_pos};
-    ZSTD_outBuffer out = {f->out, OUT_SIZE, 0};
+    ZSTD_outBuffer out = {out_block, INFLATE_BLOCK, 0};
     size_t r = ZSTD_decompressStream(f->zs, &out, &in);
     if (ZSTD_isError(r))
         return err_set(e, ERR_INVALID, "zstd: %s", ZSTD_getErrorName(r));
@@ -198,7 +201,7 @@ static int check_limits(const struct inflate *f, struct err *e)
     return 0;
 }
 
-ssize_t inflate_next(struct inflate *f, const void **out, struct err *e)
+ssize_t inflate_next(struct inflate *f, char out[static INFLATE_BLOCK], struct err *e)
 {
     ssize_t n = 0;
     while (n == 0 && !f->out_end) {
@@ -206,15 +209,14 @@ ssize_t inflate_next(struct inflate *f, const void **out, struct err *e)
         if (f->codec == CODEC_UNKNOWN)
             TRY(choose_codec(f, e));
         if (f->codec == CODEC_GZIP)
-            n = next_gzip(f, e);
+            n = next_gzip(f, out, e);
         else
-            n = f->codec == CODEC_ZSTD ? next_zstd(f, e) : next_plain(f);
+            n = f->codec == CODEC_ZSTD ? next_zstd(f, out, e) : next_plain(f, out);
         TRY(n);
         f->out_end = n == 0 && f->in_end && f->in_pos == f->in_n && !f->gz_open && !f->zs_open;
     }
-    sha256_add(f->sum, f->out, (size_t)n);
+    sha256_add(f->sum, out, (size_t)n);
     f->bytes_out += n;
     TRY(check_limits(f, e));
-    *out = f->out;
     return n;
 }

@@ -184,7 +184,7 @@ int main(void)
     (void)signal(SIGXFSZ, SIG_IGN); /* EFBIG says it better */
     (void)umask(0);
     /* names are UTF-8; no conversion is ever loaded */
-    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* NOLINT(concurrency-mt-unsafe): there are no threads */
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* NOLINT(concurrency-mt-unsafe): no threads yet */
     struct work w = {.a = arena_new(), .root_fd = -1, .data_fd = -1};
     int r = work_run(&w, &e);
     if (r < 0)

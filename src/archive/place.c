@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "sys/fd.h"
 #include "sys/path.h"
@@ -34,18 +35,45 @@ struct timespec place_mtime(struct archive_entry *ent)
     return ts;
 }
 
-static int make_file(const struct place *p, struct tar_in *t, struct archive_entry *ent,
-                     int64_t max_bytes, struct err *e)
+/* Small files without anything odd go through the filler. */
+static bool fillable(const struct placer *pl, struct archive_entry *ent)
+{
+    return pl->filler != NULL && archive_entry_size(ent) <= FILLING_MAX &&
+           archive_entry_sparse_count(ent) == 0 && archive_entry_xattr_count(ent) == 0;
+}
+
+static int fill_later(struct placer *pl, const struct place *p, struct archive_entry *ent,
+                      const struct owner *owner, int *fd, struct err *e)
+{
+    size_t n = (size_t)archive_entry_size(ent);
+    auto_free char *data = mem_alloc(n + 1);
+    TRY(tar_in_data(&pl->in, data, n, e));
+    filler_put(pl->filler, &(struct filling){.fd = take_fd(fd),
+                                             .path = mem_strdup(p->path),
+                                             .data = TAKE_PTR(data),
+                                             .n = n,
+                                             .uid = (uid_t)owner->uid,
+                                             .gid = (gid_t)owner->gid,
+                                             .mode = archive_entry_perm(ent) & 07777,
+                                             .mtime = place_mtime(ent)});
+    return 1;
+}
+
+/* 1: the filler does the rest. */
+static int make_file(struct placer *pl, const struct place *p, struct archive_entry *ent,
+                     const struct owner *owner, struct err *e)
 {
     int64_t size = archive_entry_size_is_set(ent) ? archive_entry_size(ent) : 0;
-    if (size < 0 || size > max_bytes)
+    if (size < 0 || size > pl->max_bytes)
         return err_set(e, ERR_TOO_LARGE, "\"%.500s\" is too large: %lld bytes", p->name,
                        (long long)size);
     auto_fd int fd =
         openat(p->dir_fd, p->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_sys(e, "create %s", p->name);
-    TRY(tar_in_data_to(t, fd, size, e));
+    if (fillable(pl, ent))
+        return fill_later(pl, p, ent, owner, &fd, e);
+    TRY(tar_in_data_to(&pl->in, fd, size, e));
     if (ftruncate(fd, size) < 0) /* a hole at the end */
         return err_sys(e, "write %s", p->name);
     return 0;
@@ -61,13 +89,14 @@ static int make_node(const struct place *p, struct archive_entry *ent, struct er
     return 0;
 }
 
-static int make_it(const struct place *p, struct tar_in *t, struct archive_entry *ent,
-                   int64_t max_bytes, struct err *e)
+/* 1: the filler gives it owner, mode and time. */
+static int make_it(struct placer *pl, const struct place *p, struct archive_entry *ent,
+                   const struct owner *owner, struct err *e)
 {
     const char *target;
     switch (archive_entry_filetype(ent)) {
     case AE_IFREG:
-        return make_file(p, t, ent, max_bytes, e);
+        return make_file(pl, p, ent, owner, e);
     case AE_IFDIR:
         if (mkdirat(p->dir_fd, p->name, 0700) < 0 && errno != EEXIST)
             return err_sys(e, "make directory %s", p->name);
@@ -113,15 +142,17 @@ static int set_attributes(const struct place *p, struct archive_entry *ent, stru
     return 0;
 }
 
-int place_entry(const struct place *p, struct tar_in *t, struct archive_entry *ent,
-                const struct owner *owner, int64_t max_bytes, struct err *e)
+int place_entry(struct placer *pl, const struct place *p, struct archive_entry *ent, struct err *e)
 {
     mode_t type = archive_entry_filetype(ent);
-    int64_t uid = owner->given ? owner->uid : archive_entry_uid(ent);
-    int64_t gid = owner->given ? owner->gid : archive_entry_gid(ent);
+    const struct owner in_archive = {true, archive_entry_uid(ent), archive_entry_gid(ent)};
+    const struct owner *owner = pl->owner.given ? &pl->owner : &in_archive;
+    int64_t uid = owner->uid, gid = owner->gid;
     if (uid < 0 || uid > UINT32_MAX - 1 || gid < 0 || gid > UINT32_MAX - 1)
         return err_set(e, ERR_INVALID, "invalid tar: owner of \"%.500s\" is out of range", p->name);
-    TRY(make_it(p, t, ent, max_bytes, e));
+    int later = make_it(pl, p, ent, owner, e);
+    if (later != 0)
+        return later < 0 ? -1 : 0;
     if (fchownat(p->dir_fd, p->name, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(e, "set owner of %s", p->name);
     if (type != AE_IFLNK && fchmodat(p->dir_fd, p->name, archive_entry_perm(ent) & 07777, 0) < 0)

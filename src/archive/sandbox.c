@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -114,6 +115,9 @@ static const int allowed[] = {
     SCMP_SYS(mremap),
     SCMP_SYS(madvise),
     SCMP_SYS(futex),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(set_robust_list), /* a thread's beginning */
+    SCMP_SYS(rseq),
     SCMP_SYS(getrandom),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(gettimeofday),
@@ -131,6 +135,18 @@ static const int allowed[] = {
     SCMP_SYS(restart_syscall),
 };
 
+/* A thread, never a process: clone3 hides its flags, and the library then takes clone. */
+static int allow_threads(scmp_filter_ctx ctx)
+{
+    const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+    const uint64_t harmless =
+        CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    return r < 0 ? r
+                 : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                    SCMP_A0(SCMP_CMP_MASKED_EQ, ~harmless, thread));
+}
+
 static int filter_syscalls(struct err *e)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -143,6 +159,8 @@ static int filter_syscalls(struct err *e)
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(maps); i++)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, maps[i], 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (r == 0)
+        r = allow_threads(ctx);
     if (r == 0)
         r = seccomp_load(ctx);
     seccomp_release(ctx);

@@ -11,7 +11,7 @@
 static la_ssize_t on_read(struct archive *ar, void *arg, const void **out)
 {
     struct tar_in *t = arg;
-    ssize_t n = inflate_next(t->bytes, out, &t->err);
+    ssize_t n = ahead_next(t->bytes, out, &t->err);
     if (n < 0)
         archive_set_error(ar, EIO, "%s", t->err.msg);
     return n;
@@ -31,7 +31,7 @@ static int fail(struct tar_in *t, struct err *e)
 int tar_in_open(struct tar_in *t, const struct inflate_opts *o, int64_t max_entries, struct err *e)
 {
     *t = (struct tar_in){.max_entries = max_entries > 0 ? max_entries : DEFAULT_MAX_ENTRIES};
-    t->bytes = inflate_new(o);
+    TRY(ahead_new(o, &t->bytes, e));
     t->ar = archive_read_new();
     if (t->ar == NULL)
         return err_set(e, ERR_INTERNAL, "libarchive: no reader");
@@ -48,7 +48,7 @@ void tar_in_close(struct tar_in *t)
 {
     if (t->ar != NULL)
         archive_read_free(t->ar);
-    inflate_free(t->bytes);
+    ahead_free(t->bytes);
     *t = (struct tar_in){0};
 }
 
@@ -58,7 +58,7 @@ int tar_in_next(struct tar_in *t, struct archive_entry **out, struct err *e)
     if (r == ARCHIVE_EOF) {
         const void *p;
         ssize_t n;
-        while ((n = inflate_next(t->bytes, &p, e)) > 0)
+        while ((n = ahead_next(t->bytes, &p, e)) > 0)
             ; /* blocks behind the end belong to the digest */
         return n < 0 ? -1 : 0;
     }
@@ -104,6 +104,19 @@ int tar_in_data_to(struct tar_in *t, int fd, int64_t size, struct err *e)
         TRY(write_block(fd, p, n, at, e));
     }
     return r == ARCHIVE_EOF ? 0 : fail(t, e);
+}
+
+int tar_in_data(struct tar_in *t, char *out, size_t n, struct err *e)
+{
+    size_t got = 0;
+    la_ssize_t r = 1;
+    while (r > 0 && got < n) {
+        r = archive_read_data(t->ar, out + got, n - got);
+        got += r > 0 ? (size_t)r : 0;
+    }
+    if (r < 0)
+        return fail(t, e);
+    return got == n ? 0 : err_set(e, ERR_INVALID, "invalid tar: a file is shorter than its size");
 }
 
 int tar_clean_path(const char *name, char out[static 4097], struct err *e)

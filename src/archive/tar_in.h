@@ -8,11 +8,11 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "archive/inflate.h"
+#include "archive/ahead.h"
 
 struct tar_in {
     struct archive *ar;
-    struct inflate *bytes;
+    struct ahead *bytes;
     struct err err; /* of the stream, while libarchive is in between */
     int64_t entries, max_entries;
 };
@@ -28,6 +28,9 @@ int tar_in_next(struct tar_in *t, struct archive_entry **out, struct err *e);
 
 /** Write the data of the current entry to fd, holes kept where fd can seek. */
 int tar_in_data_to(struct tar_in *t, int fd, int64_t size, struct err *e);
+
+/** The data of the current entry, exactly n bytes. */
+int tar_in_data(struct tar_in *t, char *out, size_t n, struct err *e);
 
 /**
  * The path of an entry as parts below the root: no leading "/" or "./", no empty parts, "" for the

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -44,6 +45,16 @@ int fd_read_all(int fd, void *p, size_t n)
         n -= (size_t)got;
     }
     return 0;
+}
+
+int fd_wait_readable(int fd, int stop_fd)
+{
+    struct pollfd p[] = {{.fd = fd, .events = POLLIN},
+                         {.fd = stop_fd > 0 ? stop_fd : -1, .events = POLLIN}};
+    while (poll(p, ARRAY_LEN(p), -1) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return p[1].revents != 0 ? -ECANCELED : 0;
 }
 
 int fd_read_to_end(int fd, struct buf *out)

@@ -35,6 +35,9 @@ int fd_write_all(int fd, const void *p, size_t n);
 /** Read exactly n bytes from a blocking descriptor. 0, or -errno (-ENODATA at an early end). */
 int fd_read_all(int fd, void *p, size_t n);
 
+/** Wait until fd can be read or is at its end. -ECANCELED: stop_fd (0 or -1: none) can be read. */
+int fd_wait_readable(int fd, int stop_fd);
+
 /** Read to the end into out. 0 or -errno; -EFBIG when out's maximum is reached. */
 int fd_read_to_end(int fd, struct buf *out);
 

@@ -272,8 +272,10 @@ int job_ask(const char *question, size_t n, struct buf *out_answer, int *out_fd,
     return next_packet(TAG_ANSWER, out_answer, out_fd, e);
 }
 
-int job_next_notice(struct buf *out, struct err *e)
+int job_next_notice(struct buf *out, int stop_fd, struct err *e)
 {
+    if (fd_wait_readable(SOCK_FD, stop_fd) < 0)
+        return err_set(e, ERR_CANCELLED, "nobody waits for more");
     return next_packet(TAG_NOTICE, out, NULL, e);
 }
 

@@ -87,8 +87,9 @@ int job_read(struct buf *out_doc, struct err *e);
  * NULL. */
 int job_ask(const char *question, size_t n, struct buf *out_answer, int *out_fd, struct err *e);
 
-/** Wait for a notice of the parent. CANCELLED when the parent is gone. */
-int job_next_notice(struct buf *out, struct err *e);
+/** Wait for a notice of the parent. CANCELLED when the parent is gone, or stop_fd (0: none) becomes
+ * readable. */
+int job_next_notice(struct buf *out, int stop_fd, struct err *e);
 
 /** Send the result. */
 int job_reply(const char *json, size_t n, struct err *e);

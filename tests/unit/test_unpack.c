@@ -309,6 +309,61 @@ static void test_damaged(void **state)
     assert_err(run(f, &odd, NULL, 0, &res, &e), ERR_INVALID, "unknown operation \"explode\"");
 }
 
+/* An answer that is known early does not wait for bytes that nobody sends. */
+static void test_early_answer(void **state)
+{
+    struct fixture *f = *state;
+    const struct hostile bad = {"../victim", NULL, NULL, AE_IFREG, NULL};
+    struct unpack_result res = {0};
+    struct err e = {0};
+    auto_fd int dir = open_dir(f, "t"), from = -1, to = -1;
+    auto_buf struct buf tar = BUF_MAX(1 << 20), doc = BUF_MAX(1 << 20), out = BUF_MAX(1 << 20);
+    make_tar(f, "h.tar", &bad, 1);
+    assert_ok(file_read(f->dir_fd, "h.tar", &tar, &e));
+    /* a pipe that stays open */
+    assert_int_equal(fd_pipe(&from, &to, 0), 0);
+    assert_int_equal(fd_write_all(to, tar.p, 4096), 0);
+    const struct unpack_job plain = {.op = "apply"}, follow = {.op = "apply", .follow = true};
+    assert_err(run(f, &plain, (int[]){dir, from}, 2, &res, &e), ERR_INVALID, "outside");
+    /* a file of which more was announced than ever comes */
+    auto_fd int in = openat(f->dir_fd, "h.tar", O_RDONLY | O_CLOEXEC);
+    const struct unpack_notice notice = {.size = 4096};
+    auto_job struct job j = JOB_NONE;
+    json_write(&unpack_job_json, &follow, &doc);
+    const struct job_opts o = {.program = f->unpack,
+                               .doc = doc.p,
+                               .doc_len = doc.n,
+                               .fds = (int[]){dir, in},
+                               .n_fds = 2,
+                               .timeout_ms = 60000};
+    assert_ok(job_start(&j, &o, &e));
+    json_write(&unpack_notice_json, &notice, &out);
+    job_notify(&j, out.p, out.n, true);
+    assert_err(job_finish(&j, &out, &e), ERR_INVALID, "outside");
+}
+
+/* Files of all sizes around what is filled beside the reading, replaced and linked right behind. */
+static void test_many_files(void **state)
+{
+    struct fixture *f = *state;
+    struct unpack_result res = {0};
+    struct err e = {0};
+    sh(f->dir,
+       "umask 022; mkdir s again; cd s;"
+       "for n in 0 1 511 512 70000 524288 1048575 1048576 1048577 3000000; do"
+       "  head -c $n /dev/zero | tr '\\0' x >size$n; ln size$n z$n; done;"
+       "for n in $(seq 300); do echo $n >n$n; ln n$n link$n; done;"
+       "chmod 4755 n1; chmod 2711 n2; chown 12:34 n1 n3; touch -d @1000000001.5 n4;"
+       "echo newer >../again/n5; echo newer >../again/size70000;"
+       "tar --format=pax --sort=name -cf ../a.tar .; tar --format=pax -rf ../a.tar -C ../again "
+       "n5 size70000");
+    assert_ok(apply_to(f, "a.tar", "t", false, &res, &e));
+    assert_int_equal(res.entries, 623);
+    sh(f->dir, "mkdir expected; tar -C expected -xpf a.tar;"
+               "list() { (cd $1; find . -printf '%P %y %m %U:%G %s %n %T@\\n' | sort); };"
+               "list expected >1; list t >2; diff 1 2; diff -r expected t");
+}
+
 /* ---- packing and copying ---- */
 
 static void test_pack_and_diff(void **state)
@@ -421,9 +476,10 @@ int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_apply_kinds), CASE(test_whiteouts), CASE(test_needs_merge),
-        CASE(test_hostile),     CASE(test_damaged),   CASE(test_pack_and_diff),
-        CASE(test_copy),        CASE(test_stat),
+        CASE(test_apply_kinds),  CASE(test_whiteouts),  CASE(test_needs_merge),
+        CASE(test_hostile),      CASE(test_damaged),    CASE(test_pack_and_diff),
+        CASE(test_early_answer), CASE(test_many_files), CASE(test_copy),
+        CASE(test_stat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
