@@ -37,6 +37,7 @@ struct daemon_config {
     int64_t stop_timeout_s;
     bool no_new_privileges;
     const char *seccomp_profile;
+    const char *signature_policy;
     struct strv labels, insecure_registries, registry_mirrors;
 
     const char *bridge, *bip, *fixed_cidr, *host_ip;

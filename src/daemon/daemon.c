@@ -174,6 +174,7 @@ static int open_engine(struct daemon *d, const char *address, const char *helper
         .no_firewall = !c->iptables,
         .ignore_foreign_firewall = c->respect_firewalls,
         .insecure_registries = &c->insecure_registries,
+        .signature_policy = c->signature_policy,
         .registry_mirrors = &c->registry_mirrors,
         .labels = &c->labels,
         .version = HULL_VERSION,

@@ -87,6 +87,8 @@ const struct daemon_option daemon_options[] = {
     WORKS("label", "labels", OPT_LIST, labels, "KEY=VALUE labels of this daemon"),
     WORKS("insecure-registry", "insecure-registries", OPT_LIST, insecure_registries,
           "registries without verified TLS"),
+    WORKS("signature-policy", NULL, OPT_STR, signature_policy,
+          "policy file: which images need which signatures (none do)"),
     WORKS("registry-mirror", "registry-mirrors", OPT_LIST, registry_mirrors,
           "URLs that are asked before Docker Hub"),
 

@@ -10,7 +10,7 @@
 #include "engine/config.h"
 #include "engine/core.h"
 #include "engine/events.h"
-#include "engine/image.h"
+#include "engine/image_trust.h"
 #include "engine/names.h"
 #include "engine/stores.h"
 #include "sys/cgroup.h"
@@ -109,6 +109,7 @@ static int take_image(struct engine *g, const struct create_opts *o, struct reco
     TRY(oci_platform_parse(o->platform != NULL ? o->platform : "", r->arena, &platform, e));
     TRY(image_find(g, r->d.config.image, r->arena, &found, &name, e));
     TRY(image_load_target(g, found.digest, found.media_type, found.size, &platform, out, e));
+    TRY(image_trust_run(g, r->d.config.image, name[0] == '\0', *out, e));
     r->d.image_id = arena_strdup(r->arena, (*out)->id);
     r->d.image_name = name;
     r->d.chain_id = arena_strdup(r->arena, (*out)->chain_id);

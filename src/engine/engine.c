@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "client/ctd.h"
-#include "engine/image.h"
+#include "engine/image_trust.h"
 #include "engine/rootfs.h"
 #include "engine/stores.h"
 #include "sys/fd.h"
@@ -207,7 +207,7 @@ int engine_open(const struct engine_opts *o, struct engine **out, struct err *e)
     g->stop_fd = -1;
     fill_defaults(&g->o);
     pthread_mutex_init(&g->lock, NULL);
-    if (make_dirs(&g->o, e) < 0 || make_absolute(g, e) < 0 ||
+    if (image_trust_start(g, e) < 0 || make_dirs(&g->o, e) < 0 || make_absolute(g, e) < 0 ||
         state_open(g->o.data_root, &g->state, e) < 0 || read_engine_id(g, e) < 0)
         goto fail;
     g->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

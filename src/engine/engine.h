@@ -59,8 +59,9 @@ struct engine_opts {
     bool no_icc, no_ip_masq, no_ip_forward, no_firewall, ignore_foreign_firewall;
     const struct strv *insecure_registries; /* besides loopback */
     const struct strv *registry_mirrors;    /* URLs, for docker.io */
-    const struct strv *labels;              /* of the daemon */
-    const char *version;                    /* [HULL_VERSION] */
+    const char *signature_policy; /* path of the policy file; [none: any image may be run] */
+    const struct strv *labels;    /* of the daemon */
+    const char *version;          /* [HULL_VERSION] */
 };
 
 /**

@@ -4,6 +4,7 @@
 #include "engine/filters.h"
 #include "engine/events.h"
 #include "engine/image_store.h"
+#include "engine/image_trust.h"
 #include "engine/images.h"
 #include "types/image.h"
 #include "types/reference.h"
@@ -76,6 +77,7 @@ static int forget(struct removal *r, const struct ctd_image *img, bool last, str
         image_event(r->g, "untag", r->digest, r->digest);
     }
     if (last) {
+        image_trust_forget(r->g, r->digest);
         d = vec_add_in(r->a, &r->reply);
         *d = (struct image_deleted){.deleted = r->digest};
         image_event(r->g, "delete", r->digest, r->digest);
@@ -249,6 +251,7 @@ int image_prune(struct engine *g, const char *filters, struct buf *out, struct e
         filters_get(&f, "label!") == NULL)
         forget_interrupted(g);
     TRY(collect(g, e));
+    image_trust_sweep(g);
     reply.space_reclaimed = (uint64_t)MAX(before - images_disk_size(g), (int64_t)0);
     event_raise(g, "image", "prune", "", "reclaimed",
                 arena_printf(a, "%llu", (unsigned long long)reply.space_reclaimed), NULL);

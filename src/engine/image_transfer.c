@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "client/transfer.h"
 #include "engine/image_store.h"
+#include "engine/image_trust.h"
 #include "engine/images.h"
 #include "engine/progress.h"
 #include "engine/registry.h"
@@ -152,37 +153,54 @@ static int pull_reference(const struct pull_opts *o, struct arena *a, struct ref
     return 0;
 }
 
+/* What the supervisor is told: what the name stands for, or, under a policy, what it has vouched
+ * for. */
+static int transfer(struct engine *g, const struct ref *ref, const struct pull_opts *o,
+                    struct report *r, struct trust_grant *grant, struct err *e)
+{
+    char full[REF_TEXT_MAX];
+    struct oci_platform platform;
+    const struct trust_question question = {ref, given(o->platform),
+                                            registry_auth_read(o->auth, r->a), o->cancel_fd};
+    struct transfer_pull p = {.store_as = full,
+                              .auth = question.auth,
+                              .snapshotter = g->o.snapshotter,
+                              .cancel_fd = o->cancel_fd,
+                              .progress = on_progress,
+                              .arg = r};
+
+    ref_format(ref, full);
+    TRY(oci_platform_parse(o->platform != NULL ? o->platform : "", r->a, &platform, e));
+    TRY(registry_host_dir(g, ref->domain, r->a, &p.host_dir, e));
+    TRY(image_trust_pull(g, &question, r->a, grant, e));
+    p.reference = grant->digest == NULL
+                      ? full
+                      : arena_printf(r->a, "%s/%s@%s", ref->domain, ref->path, grant->digest);
+    p.os = platform.os;
+    p.arch = platform.architecture;
+    p.variant = given(platform.variant);
+    return ctd_pull(g->ctd, &p, e);
+}
+
 static int pull_now(struct engine *g, const struct ref *ref, const struct pull_opts *o,
                     struct report *r, struct err *e)
 {
     char full[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
-    struct oci_platform platform;
     struct ctd_image before = {.digest = ""}, after;
-    const char *host_dir;
+    struct trust_grant grant;
     bool same;
     int had;
 
     ref_format(ref, full);
     ref_familiar(ref, familiar);
-    TRY(oci_platform_parse(o->platform != NULL ? o->platform : "", r->a, &platform, e));
-    TRY(registry_host_dir(g, ref->domain, r->a, &host_dir, e));
     had = ctd_image_get(g->ctd, full, r->a, &before, e);
     TRY(had);
     if (had > 0)
         TRY(image_keep_dangling(g, full, e));
     r->head.status = arena_printf(r->a, "Pulling from %s", ref->path);
     r->head.id = ref->digest[0] != '\0' ? ref->digest : ref->tag;
-    const struct transfer_pull p = {.reference = full,
-                                    .os = platform.os,
-                                    .arch = platform.architecture,
-                                    .variant = given(platform.variant),
-                                    .auth = registry_auth_read(o->auth, r->a),
-                                    .host_dir = host_dir,
-                                    .snapshotter = g->o.snapshotter,
-                                    .cancel_fd = o->cancel_fd,
-                                    .progress = on_progress,
-                                    .arg = r};
-    if (ctd_pull(g->ctd, &p, e) < 0 || ctd_image_get(g->ctd, full, r->a, &after, e) <= 0) {
+    if (transfer(g, ref, o, r, &grant, e) < 0 ||
+        ctd_image_get(g->ctd, full, r->a, &after, e) <= 0) {
         if (had > 0)
             image_drop_dangling(g, before.digest);
         if (e->kind == ERR_NOT_FOUND && strstr(e->msg, "manifest") == NULL &&
@@ -195,6 +213,7 @@ static int pull_now(struct engine *g, const struct ref *ref, const struct pull_o
     same = had > 0 && strcmp(before.digest, after.digest) == 0;
     if (had > 0)
         image_drop_dangling(g, before.digest);
+    TRY(image_trust_keep(g, &grant, e));
     TRY(begin_lines(r, e));
     TRY(finish_layers(r, e));
     struct progress_line digest = {.status = arena_printf(r->a, "Digest: %s", after.digest)};

@@ -10,9 +10,10 @@
 #include "base/vec.h"
 #include "sys/path.h"
 
-enum stmt { PUT, DEL, LIST, PUT_RUN, N_STMTS };
+enum stmt { PUT, DEL, LIST, GET, PUT_RUN, N_STMTS };
 
-static const char *const table_names[] = {"containers", "networks", "volumes", "meta"};
+static const char *const table_names[] = {"containers", "networks", "volumes", "meta",
+                                          "signatures"};
 enum { N_TABLES = sizeof(table_names) / sizeof(table_names[0]) };
 
 /* %s is the table; PUT_RUN is for containers only */
@@ -21,6 +22,7 @@ static const char *const sql[N_STMTS] = {
              "ON CONFLICT(id) DO UPDATE SET name = ?2, doc = ?3, run = ?4"),
     [DEL] = "DELETE FROM %s WHERE id = ?1",
     [LIST] = "SELECT id, name, doc, run FROM %s ORDER BY rowid",
+    [GET] = "SELECT id, name, doc, run FROM %s WHERE id = ?1",
     [PUT_RUN] = "UPDATE %s SET run = ?2 WHERE id = ?1",
 };
 
@@ -174,6 +176,35 @@ static int step(struct state *s, sqlite3_stmt *q, bool durable, struct err *e)
     return rc == SQLITE_DONE ? 0 : -1;
 }
 
+static void read_row(sqlite3_stmt *q, struct arena *a, struct state_row *out)
+{
+    out->id = arena_strdup(a, (const char *)sqlite3_column_text(q, 0));
+    out->name = arena_strdup(a, (const char *)sqlite3_column_text(q, 1));
+    out->doc = arena_strdup(a, (const char *)sqlite3_column_text(q, 2));
+    out->run = arena_strdup(a, (const char *)sqlite3_column_text(q, 3));
+}
+
+int state_get(struct state *s, enum state_table t, const char *id, struct arena *a,
+              struct state_row *out, struct err *e)
+{
+    sqlite3_stmt *q;
+    int rc = SQLITE_ERROR;
+
+    pthread_mutex_lock(&s->lock);
+    q = prepared(s, t, GET, e);
+    if (q != NULL) {
+        bind(q, 1, id);
+        rc = sqlite3_step(q);
+        if (rc == SQLITE_ROW)
+            read_row(q, a, out);
+        else if (rc != SQLITE_DONE)
+            (void)fail(s, "read", e);
+        sqlite3_reset(q);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+}
+
 int state_list(struct state *s, enum state_table t, struct arena *a, struct state_row **out,
                size_t *out_n, struct err *e)
 {
@@ -183,14 +214,8 @@ int state_list(struct state *s, enum state_table t, struct arena *a, struct stat
 
     pthread_mutex_lock(&s->lock);
     q = prepared(s, t, LIST, e);
-    while (q != NULL && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-        struct state_row *r = vec_add_in(a, &rows);
-
-        r->id = arena_strdup(a, (const char *)sqlite3_column_text(q, 0));
-        r->name = arena_strdup(a, (const char *)sqlite3_column_text(q, 1));
-        r->doc = arena_strdup(a, (const char *)sqlite3_column_text(q, 2));
-        r->run = arena_strdup(a, (const char *)sqlite3_column_text(q, 3));
-    }
+    while (q != NULL && (rc = sqlite3_step(q)) == SQLITE_ROW)
+        read_row(q, a, vec_add_in(a, &rows));
     if (q != NULL) {
         if (rc != SQLITE_DONE)
             (void)fail(s, "read", e);

@@ -17,7 +17,13 @@
 
 struct state;
 
-enum state_table { STATE_CONTAINERS, STATE_NETWORKS, STATE_VOLUMES, STATE_META };
+enum state_table {
+    STATE_CONTAINERS,
+    STATE_NETWORKS,
+    STATE_VOLUMES,
+    STATE_META,
+    STATE_SIGNATURES, /* id: the digest of an image; doc: struct image_signatures */
+};
 
 struct state_row {
     const char *id, *name; /* name NULL: none */
@@ -33,6 +39,10 @@ void state_close(struct state *s);
 /** All rows of a table, in the arena, oldest first. */
 int state_list(struct state *s, enum state_table t, struct arena *a, struct state_row **out,
                size_t *out_n, struct err *e);
+
+/** One row by its id, in the arena: 1, or 0 when there is none. */
+int state_get(struct state *s, enum state_table t, const char *id, struct arena *a,
+              struct state_row *out, struct err *e);
 
 /** Insert or replace a row. EXISTS when another id has the name. */
 int state_put(struct state *s, enum state_table t, const struct state_row *row, bool durable,

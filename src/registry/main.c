@@ -41,6 +41,13 @@ static int do_tags(struct work *w, struct err *e)
     return registry_tags(&ref, &w->opts, w->a, &w->answer.tags, e);
 }
 
+static int do_signatures(struct work *w, struct err *e)
+{
+    struct ref ref;
+    TRY(reference(w, &ref, e));
+    return registry_signatures(&ref, w->job.platform, &w->opts, w->a, &w->answer, e);
+}
+
 static int do_search(struct work *w, struct err *e)
 {
     return registry_search(w->job.term, (int)w->job.limit, &w->opts, w->a, &w->answer, e);
@@ -49,7 +56,11 @@ static int do_search(struct work *w, struct err *e)
 static const struct {
     const char *name;
     int (*run)(struct work *w, struct err *e);
-} ops[] = {{"login", do_login}, {"inspect", do_inspect}, {"tags", do_tags}, {"search", do_search}};
+} ops[] = {{"login", do_login},
+           {"inspect", do_inspect},
+           {"tags", do_tags},
+           {"search", do_search},
+           {"signatures", do_signatures}};
 
 static int run(struct work *w, struct err *e)
 {

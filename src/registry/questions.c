@@ -1,7 +1,7 @@
 /* Questions to a registry that are neither a pull nor a push: see registry.h. */
 #include "base/mem.h"
 #include "base/str.h"
-#include "registry/session.h"
+#include "registry/source.h"
 
 #define HUB "docker.io"
 #define HUB_INDEX "https://index.docker.io/v1/search"
@@ -190,26 +190,6 @@ int registry_search(const char *term, int limit, const struct registry_opts *opt
 
 /* ---- inspect ---- */
 
-/* Collects a document of at most max bytes. */
-static int to_buf(void *arg, const void *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n) == 0 ? 0 : err_set(e, ERR_TOO_LARGE, "the document is too large");
-}
-
-static int from_start(void *arg, struct err *e UNUSED)
-{
-    buf_reset(arg);
-    return 0;
-}
-
-static int read_document(struct image_source *src, const struct oci_descriptor *d, size_t max,
-                         const struct json_desc *type, void *doc, struct arena *a, struct err *e)
-{
-    auto_buf struct buf b = BUF_MAX(max);
-    TRY(src->fetch(src, d, 0, to_buf, from_start, &b, e));
-    return json_parse(type, doc, buf_cstr(&b), b.n, a, e) < 0 ? err_wrap(e, "%s", d->digest) : 0;
-}
-
 static int add_platforms(struct image_source *src, const struct oci_descriptor *d, struct arena *a,
                          struct registry_answer *out, struct err *e)
 {
@@ -217,16 +197,16 @@ static int add_platforms(struct image_source *src, const struct oci_descriptor *
     struct oci_manifest m;
     struct oci_image_config c;
     if (oci_is_index(d->media_type)) {
-        TRY(read_document(src, d, OCI_MANIFEST_MAX, &oci_index_json, &index, a, e));
+        TRY(source_read_document(src, d, OCI_MANIFEST_MAX, &oci_index_json, &index, a, e));
         vec_each(x, &index.manifests)
             if (x->platform != NULL)
                 vec_push_in(a, &out->platforms, *x->platform);
         return 0;
     }
-    TRY(read_document(src, d, OCI_MANIFEST_MAX, &oci_manifest_json, &m, a, e));
+    TRY(source_read_document(src, d, OCI_MANIFEST_MAX, &oci_manifest_json, &m, a, e));
     if (!oci_is_config(m.config.media_type) || !digest_is_sha256(m.config.digest))
         return 0; /* no image that runs */
-    TRY(read_document(src, &m.config, OCI_CONFIG_MAX, &oci_image_config_json, &c, a, e));
+    TRY(source_read_document(src, &m.config, OCI_CONFIG_MAX, &oci_image_config_json, &c, a, e));
     const struct oci_platform p = {.architecture = c.architecture,
                                    .os = c.os,
                                    .os_version = c.os_version,

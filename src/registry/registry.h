@@ -103,4 +103,16 @@ int registry_search(const char *term, int limit, const struct registry_opts *opt
 int registry_inspect(const struct ref *ref, const struct registry_opts *opts, struct arena *a,
                      struct registry_answer *out, struct err *e);
 
+/**
+ * What a reference stands for (descriptor), the manifest of it that platform gets ("" when it is no
+ * index), and the signatures of both: cosign's, as they are found, not checked.
+ *
+ * platform  "linux/arm64"; NULL or "": this machine.
+ *
+ * Errors: as resolve; UNAVAILABLE also when only the signatures could not be had.
+ */
+int registry_signatures(const struct ref *ref, const char *platform,
+                        const struct registry_opts *opts, struct arena *a,
+                        struct registry_answer *out, struct err *e);
+
 #endif

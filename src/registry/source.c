@@ -5,7 +5,7 @@
 #include <curl/curl.h>
 
 #include "base/mem.h"
-#include "registry/session.h"
+#include "registry/source.h"
 #include "types/digest.h"
 
 static const char *const manifest_accept[] = {"Accept: " OCI_INDEX, "Accept: " OCI_MANIFEST,
@@ -162,6 +162,38 @@ static int fetch(struct image_source *base, const struct oci_descriptor *d, int6
                            (long long)f.offset, (long long)f.size, d->digest);
     }
     return 0;
+}
+
+/* ---- small documents ---- */
+
+static int to_buf(void *arg, const void *p, size_t n, struct err *e)
+{
+    return buf_add(arg, p, n) == 0 ? 0 : err_set(e, ERR_TOO_LARGE, "the document is too large");
+}
+
+static int from_start(void *arg, struct err *e UNUSED)
+{
+    buf_reset(arg);
+    return 0;
+}
+
+int source_read(struct image_source *src, const struct oci_descriptor *d, struct buf *out,
+                struct err *e)
+{
+    char digest[DIGEST_MAX];
+    TRY(src->fetch(src, d, 0, to_buf, from_start, out, e));
+    digest_of(buf_cstr(out), out->n, digest);
+    if (strcmp(digest, d->digest) != 0)
+        return err_set(e, ERR_PRECONDITION, "the registry sent other bytes for %s", d->digest);
+    return 0;
+}
+
+int source_read_document(struct image_source *src, const struct oci_descriptor *d, size_t max,
+                         const struct json_desc *type, void *doc, struct arena *a, struct err *e)
+{
+    auto_buf struct buf b = BUF_MAX(max);
+    TRY(source_read(src, d, &b, e));
+    return json_parse(type, doc, buf_cstr(&b), b.n, a, e) < 0 ? err_wrap(e, "%s", d->digest) : 0;
 }
 
 /* ---- open and close ---- */

@@ -7,11 +7,14 @@
  *   inspect  what the reference stands for              descriptor, platforms
  *   tags     the tags of the reference's repository     tags
  *   search   an index for images                        results
+ *   signatures  what the reference stands for, and who  descriptor, manifest, signatures
+ *            has signed that
  */
 #ifndef HULL_TYPES_REGISTRY_JOB_H
 #define HULL_TYPES_REGISTRY_JOB_H
 
 #include "types/oci_descriptor.h"
+#include "types/signature.h"
 
 /* reference: complete; for login the registry's domain alone. host_dir: see registry/registry.h. */
 #define REGISTRY_JOB(T, F)                                          \
@@ -23,7 +26,8 @@
     F(T, str, identity_token, "identityToken", JSON_OMITEMPTY)      \
     F(T, str, registry_token, "registryToken", JSON_OMITEMPTY)      \
     F(T, str, term, "term", JSON_OMITEMPTY) /* search: the words */ \
-    F(T, i64, limit, "limit", JSON_OMITEMPTY)
+    F(T, i64, limit, "limit", JSON_OMITEMPTY)                       \
+    F(T, str, platform, "platform", JSON_OMITEMPTY) /* signatures */
 JSON_TYPE(registry_job, REGISTRY_JOB)
 
 /* One item of GET /images/search, and of an index's own answer. */
@@ -40,7 +44,9 @@ JSON_TYPE(search_result, SEARCH_RESULT)
     F(T, obj, descriptor, "descriptor", JSON_OMITEMPTY, oci_descriptor) \
     F(T, list, platforms, "platforms", JSON_OMITEMPTY, oci_platform)    \
     F(T, strv, tags, "tags", JSON_OMITEMPTY)                            \
-    F(T, list, results, "results", JSON_OMITEMPTY, search_result)
+    F(T, list, results, "results", JSON_OMITEMPTY, search_result)       \
+    F(T, str, manifest, "manifest", JSON_OMITEMPTY)                     \
+    F(T, list, signatures, "signatures", JSON_OMITEMPTY, image_signature)
 JSON_TYPE(registry_answer, REGISTRY_ANSWER)
 
 #endif
