@@ -4,14 +4,14 @@
  */
 #include "archive/ahead.h"
 
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "sys/fd.h"
+#include "sys/thread.h"
 
-enum { BLOCKS = 4, STACK_SIZE = 256 << 10 };
+enum { BLOCKS = 4 };
 
 struct block {
     ssize_t n; /* 0: the end; -1: the error */
@@ -64,17 +64,11 @@ static void *run(void *arg)
 
 static int start(struct ahead *h, struct err *e)
 {
-    pthread_attr_t attr;
     if (h->stop_fd < 0)
         return err_sys(e, "eventfd");
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-    int r = pthread_create(&h->thread, &attr, run, h);
-    (void)pthread_attr_destroy(&attr);
-    if (r != 0)
-        return err_neg(e, -r, "start the inflating thread");
-    h->has_thread = true;
-    return 0;
+    int r = thread_start(&h->thread, THREAD_STACK, run, h);
+    h->has_thread = r == 0;
+    return r < 0 ? err_neg(e, r, "start the inflating thread") : 0;
 }
 
 int ahead_new(const struct inflate_opts *o, struct ahead **out, struct err *e)

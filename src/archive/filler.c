@@ -4,13 +4,13 @@
  */
 #include "archive/filler.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "sys/fd.h"
+#include "sys/thread.h"
 
-enum { SLOTS = 16, BYTES_MAX = 4 << 20, STACK_SIZE = 256 << 10 };
+enum { SLOTS = 16, BYTES_MAX = 4 << 20 };
 
 struct filler {
     pthread_t thread;
@@ -73,17 +73,13 @@ static void *run(void *arg)
 int filler_new(struct filler **out, struct err *e)
 {
     struct filler *f = mem_alloc(sizeof(*f));
-    pthread_attr_t attr;
     (void)pthread_mutex_init(&f->lock, NULL);
     (void)pthread_cond_init(&f->changed, NULL);
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-    int r = pthread_create(&f->thread, &attr, run, f);
-    (void)pthread_attr_destroy(&attr);
+    int r = thread_start(&f->thread, THREAD_STACK, run, f);
     f->has_thread = r == 0;
-    if (r != 0) {
+    if (r < 0) {
         filler_free(f);
-        return err_neg(e, -r, "start the filling thread");
+        return err_neg(e, r, "start the filling thread");
     }
     *out = f;
     return 0;

@@ -13,12 +13,12 @@
 #include "containerd/transfer.h"
 #include "proto/transfer_types.pb-c.h"
 #include "sys/fd.h"
+#include "sys/thread.h"
 
 enum {
     CHUNK = 32 << 10,   /* bytes in one message: clients take no longer ones */
     WINDOW = 256 << 10, /* bytes that a client may be ahead */
     PIPE_BYTES = 1 << 20,
-    STACK_BYTES = 256 << 10,
 };
 
 struct pump {
@@ -138,18 +138,14 @@ static int pump_new(struct stream *st, int fd, void *(*run)(void *), struct pump
                     struct err *e)
 {
     struct pump *p = mem_alloc(sizeof(*p));
-    pthread_attr_t attr;
     *p = (struct pump){.st = st, .fd = fd, .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* fewer turns; any size will do */
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    int r = p->stop_fd < 0 ? errno : pthread_create(&p->thread, &attr, run, p);
-    (void)pthread_attr_destroy(&attr);
-    if (r != 0) {
+    int r = p->stop_fd < 0 ? -errno : thread_start(&p->thread, THREAD_STACK, run, p);
+    if (r < 0) {
         fd_close(p->stop_fd);
         fd_close(fd);
         free(p);
-        return err_neg(e, -r, "start a thread");
+        return err_neg(e, r, "start a thread");
     }
     *out = p;
     return 0;

@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "sys/fd.h"
+#include "sys/thread.h"
 
-#define STACK_BYTES ((size_t)64 << 10)
 #define CHUNK 4096
 #define EVENTS 16
 
@@ -64,16 +64,12 @@ static int watch(struct shim_logs *l, int fd, struct err *e)
 int shim_logs_new(struct shim_logs **out, struct err *e)
 {
     struct shim_logs *l = mem_alloc(sizeof(*l));
-    pthread_attr_t attr;
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = l->epoll_fd < 0 || l->stop_fd < 0 ? err_sys(e, "epoll") : watch(l, l->stop_fd, e);
     if (r == 0) {
-        (void)pthread_attr_init(&attr);
-        (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-        int failed = pthread_create(&l->thread, &attr, follow, l);
-        (void)pthread_attr_destroy(&attr);
-        r = failed != 0 ? err_neg(e, -failed, "start a thread for logs") : 0;
+        r = thread_start(&l->thread, THREAD_STACK, follow, l);
+        r = r < 0 ? err_neg(e, r, "start a thread for logs") : 0;
     }
     if (r < 0) {
         fd_close(l->epoll_fd);

@@ -22,10 +22,10 @@
 #include "sys/fd.h"
 #include "sys/path.h"
 #include "sys/sock.h"
+#include "sys/thread.h"
 
 #define ADOPT_MS 1000 /* how long the start waits for what the shims say */
 #define DIAL_MS 100
-#define STACK_BYTES ((size_t)256 << 10)
 
 /* ---- what shims tell ---- */
 
@@ -318,16 +318,12 @@ static int adopt_all(struct tasks *ts, struct err *e)
 
 static int start_janitor(struct tasks *ts, struct err *e)
 {
-    pthread_attr_t attr;
     ts->janitor_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ts->janitor_fd < 0)
         return err_sys(e, "eventfd");
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    int r = pthread_create(&ts->janitor, &attr, janitor_main, ts);
-    (void)pthread_attr_destroy(&attr);
+    int r = thread_start(&ts->janitor, THREAD_STACK, janitor_main, ts);
     ts->has_janitor = r == 0;
-    return r == 0 ? 0 : err_neg(e, -r, "start the janitor");
+    return r < 0 ? err_neg(e, r, "start the janitor") : 0;
 }
 
 static int begin(struct tasks *ts, struct err *e)

@@ -14,6 +14,7 @@
 #include "engine/stores.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/thread.h"
 
 enum { READY_MS = 60000, RECHECK_MS = 1000, EXIT_UNKNOWN = 255 };
 
@@ -288,17 +289,13 @@ static void *watcher(void *arg)
 static int start_watcher(struct engine *g, struct ctd_events *events, struct err *e)
 {
     struct watch *w = mem_alloc(sizeof(*w));
-    pthread_attr_t attr;
     int rc;
 
     *w = (struct watch){g, events};
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 256 << 10);
-    rc = pthread_create(&g->watcher, &attr, watcher, w);
-    pthread_attr_destroy(&attr);
-    if (rc != 0) {
+    rc = thread_start(&g->watcher, THREAD_STACK, watcher, w);
+    if (rc < 0) {
         free(w);
-        return err_neg(e, -rc, "pthread_create");
+        return err_neg(e, rc, "start a thread");
     }
     g->watching = true;
     return 0;

@@ -10,6 +10,7 @@
 #include "engine/attach_int.h"
 #include "engine/launch.h"
 #include "sys/fd.h"
+#include "sys/thread.h"
 
 enum { DELAY_MIN_MS = 100, DELAY_MAX_MS = 60000, STABLE_S = 10 };
 
@@ -232,8 +233,6 @@ static void *restart_thread(void *arg)
 void restart_later(struct container *c, int64_t delay_ms)
 {
     struct restart *r = mem_alloc(sizeof(*r));
-    pthread_attr_t attr;
-    pthread_t t;
     int fd = eventfd(0, EFD_CLOEXEC);
 
     *r = (struct restart){container_ref(c), fd_dup(fd), delay_ms};
@@ -241,10 +240,7 @@ void restart_later(struct container *c, int64_t delay_ms)
     fd_close(c->restart_fd);
     c->restart_fd = fd;
     pthread_mutex_unlock(&c->lock);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 256 << 10);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&t, &attr, restart_thread, r) != 0) {
+    if (thread_start(NULL, THREAD_STACK, restart_thread, r) < 0) {
         struct err e = {0};
 
         (void)err_set(&e, ERR_INTERNAL, "cannot start a thread");
@@ -253,5 +249,4 @@ void restart_later(struct container *c, int64_t delay_ms)
         fd_close(r->fd);
         free(r);
     }
-    pthread_attr_destroy(&attr);
 }

@@ -5,8 +5,9 @@
 #include "engine/core.h"
 
 #include "base/log.h"
+#include "sys/thread.h"
 
-enum { WORKERS_MAX = 64, IDLE_MAX = 4, STACK = 256 << 10 };
+enum { WORKERS_MAX = 64, IDLE_MAX = 4 };
 
 struct job_item {
     struct list link;
@@ -64,17 +65,10 @@ static void *worker(void *arg)
 /* One more thread. Caller holds the lock. */
 static void spawn_worker(struct workers *w)
 {
-    pthread_attr_t attr;
-    pthread_t t;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&t, &attr, worker, w) == 0)
+    if (thread_start(NULL, THREAD_STACK, worker, w) == 0)
         w->threads++;
     else if (w->threads == 0)
         log_error("cannot start a thread", NULL);
-    pthread_attr_destroy(&attr);
 }
 
 void workers_submit(struct workers *w, void (*fn)(void *arg), void *arg)

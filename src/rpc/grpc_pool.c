@@ -4,8 +4,7 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-
-#define STACK_BYTES ((size_t)256 << 10)
+#include "sys/thread.h"
 
 struct grpc_pool {
     pthread_mutex_t lock;
@@ -55,19 +54,6 @@ static void *slow_worker(void *arg)
     return NULL;
 }
 
-static int thread_start(pthread_t *t, void *(*fn)(void *), void *arg, int detach, struct err *e)
-{
-    pthread_attr_t attr;
-    int r;
-
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    (void)pthread_attr_setdetachstate(&attr, detach);
-    r = pthread_create(t, &attr, fn, arg);
-    (void)pthread_attr_destroy(&attr);
-    return r == 0 ? 0 : err_neg(e, -r, "start a thread");
-}
-
 int grpc_pool_new(int n, int max_slow, struct grpc_pool **out_pool, struct err *e)
 {
     struct grpc_pool *p = mem_alloc(sizeof(*p) + (size_t)n * sizeof(pthread_t));
@@ -77,9 +63,10 @@ int grpc_pool_new(int n, int max_slow, struct grpc_pool **out_pool, struct err *
     list_init(&p->jobs);
     p->max_slow = max_slow;
     while (p->n < n) {
-        if (thread_start(&p->threads[p->n], worker, p, PTHREAD_CREATE_JOINABLE, e) < 0) {
+        int r = thread_start(&p->threads[p->n], THREAD_STACK, worker, p);
+        if (r < 0) {
             grpc_pool_free(p);
-            return -1;
+            return err_neg(e, r, "start a thread");
         }
         p->n++;
     }
@@ -98,15 +85,15 @@ void grpc_pool_submit(struct grpc_pool *p, struct grpc_job *job)
 int grpc_pool_submit_slow(struct grpc_pool *p, struct grpc_job *job, struct err *e)
 {
     struct slow *s = mem_alloc(sizeof(*s));
-    pthread_t t;
     bool room;
+    int r = 0;
 
     *s = (struct slow){p, job};
     (void)pthread_mutex_lock(&p->lock);
     room = p->n_slow < p->max_slow;
     p->n_slow += room;
     (void)pthread_mutex_unlock(&p->lock);
-    if (room && thread_start(&t, slow_worker, s, PTHREAD_CREATE_DETACHED, e) == 0)
+    if (room && (r = thread_start(NULL, THREAD_STACK, slow_worker, s)) == 0)
         return 0;
     free(s);
     if (!room)
@@ -114,7 +101,7 @@ int grpc_pool_submit_slow(struct grpc_pool *p, struct grpc_job *job, struct err 
     (void)pthread_mutex_lock(&p->lock);
     p->n_slow--;
     (void)pthread_mutex_unlock(&p->lock);
-    return -1;
+    return err_neg(e, r, "start a thread");
 }
 
 void grpc_pool_free(struct grpc_pool *p)

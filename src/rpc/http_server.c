@@ -20,15 +20,10 @@
 #include "rpc/http_conn.h"
 #include "sys/fd.h"
 #include "sys/sock.h"
+#include "sys/thread.h"
 
 #define MAX_CONNS 4096
 #define BACKLOG 1024
-/* A sanitizer's frames are several times larger. */
-#if HULL_ASAN || defined(__SANITIZE_THREAD__)
-#define STACK_BYTES (1u << 20)
-#else
-#define STACK_BYTES (256u << 10)
-#endif
 
 struct listener {
     int fd;
@@ -146,18 +141,6 @@ int http_server_listen_tcp(struct http_server *s, const char *host, const char *
 
 /* ---- connections ---- */
 
-static int start_thread(pthread_t *out, bool detached, void *(*main_fn)(void *), void *arg)
-{
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    if (detached)
-        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int no = pthread_create(out, &attr, main_fn, arg);
-    pthread_attr_destroy(&attr);
-    return no;
-}
-
 /* Enter the list: false when there are too many connections, or the server stops. */
 static bool enter(struct http_server *s, struct http_conn *c)
 {
@@ -233,13 +216,12 @@ static int serve(struct http_server *s, int fd, struct stream_wrap *tls, struct 
         free(c);
         return err_set(e, ERR_EXHAUSTED, "too many connections");
     }
-    pthread_t t;
-    int no = start_thread(&t, true, http_conn_main, c);
-    if (no != 0) {
+    int no = thread_start(NULL, THREAD_STACK, http_conn_main, c);
+    if (no < 0) {
         http_server_leave(s, c);
         turn_away(fd, tls);
         free(c);
-        return err_neg(e, -no, "create a thread");
+        return err_neg(e, no, "create a thread");
     }
     return 0;
 }
@@ -295,9 +277,9 @@ int http_server_start(struct http_server *s, struct err *e)
 {
     if (s->stop_fd < 0)
         return err_set(e, ERR_EXHAUSTED, "no descriptor is left");
-    int no = start_thread(&s->acceptor, false, accept_main, s);
-    if (no != 0)
-        return err_neg(e, -no, "create a thread");
+    int no = thread_start(&s->acceptor, THREAD_STACK, accept_main, s);
+    if (no < 0)
+        return err_neg(e, no, "create a thread");
     s->accepting = true;
     return 0;
 }

@@ -16,9 +16,10 @@
 #include "store/flight.h"
 #include "store/lease.h"
 #include "sys/fd.h"
+#include "sys/thread.h"
 #include "types/reference.h"
 
-enum { DEFAULT_PARALLEL = 3, STACK = 1 << 20, MAX_INDEX_DEPTH = 3 };
+enum { DEFAULT_PARALLEL = 3, MAX_INDEX_DEPTH = 3 };
 
 struct layer {
     struct pull *p;
@@ -398,15 +399,12 @@ static void discard_layers(struct pull *p)
 static int start_workers(struct pull *p, pthread_t *threads, size_t want, size_t *out_n,
                          struct err *e)
 {
-    pthread_attr_t attr;
     int r = 0;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK);
     *out_n = 0;
-    while (*out_n < want && (r = pthread_create(&threads[*out_n], &attr, worker, p)) == 0)
+    while (*out_n < want &&
+           (r = thread_start(&threads[*out_n], THREAD_STACK_LARGE, worker, p)) == 0)
         (*out_n)++;
-    pthread_attr_destroy(&attr);
-    return *out_n == 0 && want > 0 ? err_neg(e, -r, "start a worker") : 0;
+    return *out_n == 0 && want > 0 ? err_neg(e, r, "start a worker") : 0;
 }
 
 static int pull_layers(struct pull *p, struct err *e)

@@ -12,9 +12,10 @@
 #include "base/str.h"
 #include "store/content.h"
 #include "sys/fd.h"
+#include "sys/thread.h"
 #include "types/reference.h"
 
-enum { DEFAULT_PARALLEL = 5, MAX_WORKERS = 16, STACK = 1 << 20, MAX_DEPTH = 3, MOUNTS_MAX = 4 };
+enum { DEFAULT_PARALLEL = 5, MAX_WORKERS = 16, MAX_DEPTH = 3, MOUNTS_MAX = 4 };
 
 struct push {
     struct store *s;
@@ -221,18 +222,14 @@ static int push_blobs(struct push *p, struct err *e)
 {
     pthread_t threads[MAX_WORKERS];
     size_t want = p->o->max_parallel > 0 ? (size_t)p->o->max_parallel : DEFAULT_PARALLEL, n = 0;
-    pthread_attr_t attr;
     int no = 0;
     want = MIN(MIN(want, p->blobs.n), (size_t)MAX_WORKERS);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK);
-    while (n < want && (no = pthread_create(&threads[n], &attr, worker, p)) == 0)
+    while (n < want && (no = thread_start(&threads[n], THREAD_STACK_LARGE, worker, p)) == 0)
         n++;
-    pthread_attr_destroy(&attr);
     for (size_t i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
     if (n == 0 && want > 0)
-        return err_neg(e, -no, "start a worker");
+        return err_neg(e, no, "start a worker");
     if (p->failed)
         *e = p->err;
     return p->failed ? -1 : 0;

@@ -15,8 +15,8 @@
 #include "base/time.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "sys/thread.h"
 
-#define THREAD_STACK (256 << 10)
 /* whoever takes a namespace makes links next, and so needs the kernel's one lock for all links that
  * making another would hold */
 #define CALM_NS (4 * NS_PER_MS)
@@ -44,20 +44,16 @@ static void *job_thread(void *arg)
     return NULL;
 }
 
-/* pthread_create with all signals blocked and a small stack. 0 or a positive errno. */
+/* thread_start with all signals blocked. */
 static int start_thread(pthread_t *out, void *(*fn)(void *), void *arg)
 {
-    pthread_attr_t attr;
     sigset_t all, old;
     int r;
 
     sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, THREAD_STACK);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    r = pthread_create(out, &attr, fn, arg);
+    r = thread_start(out, THREAD_STACK, fn, arg);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
     return r;
 }
 
@@ -73,7 +69,7 @@ static int run_job(int ns_fd, netns_fn *fn, void *arg, struct err *e)
     r = start_thread(&thread, job_thread, job);
     if (r != 0) {
         free(job);
-        return err_neg(e, -r, "start thread");
+        return err_neg(e, r, "start thread");
     }
     pthread_join(thread, NULL);
     r = job->result;
