@@ -206,6 +206,7 @@ static void serve_put(struct fake_registry *f, int fd, const char *path, const c
     if (cut) {
         f->mischief = FAKE_HONEST;
         f->uploads++;
+        (void)shutdown(fd, SHUT_RDWR);
     } else if (read_body(fd, &body, n)) {
         if (digest != NULL)
             end_upload(f, fd, digest + 7, &body);
@@ -290,6 +291,17 @@ static void serve(struct fake_registry *f, int fd, struct str head, struct str b
         serve_get(f, fd, path, method, range, auth != NULL);
 }
 
+/* As servers do: what a client still sends when it has its answer is read until it ends, since
+ * closing on it would be a reset, and the client might never see why it was refused. */
+static void linger(int fd)
+{
+    char part[65536];
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    (void)shutdown(fd, SHUT_WR);
+    while (poll(&p, 1, 5000) > 0 && read(fd, part, sizeof(part)) > 0)
+        continue;
+}
+
 static void *one_client(void *arg)
 {
     struct fake_registry *f = ((void **)arg)[0];
@@ -313,7 +325,7 @@ static void *one_client(void *arg)
         if (head[0] == 0x16)
             break;
     }
-    (void)shutdown(fd, SHUT_WR);
+    linger(fd);
     close(fd);
     return NULL;
 }
