@@ -346,10 +346,6 @@ int config_check(const struct container_config *c, const struct host_config *h, 
     TRY(check_pid_and_ipc(h, e));
     TRY(check_network(h, a, warnings, e));
     TRY(log_options_check(&h->log, e));
-    if (log_options_ignored_mode(&h->log))
-        vec_push_in(a, warnings,
-                    arena_strdup(a, "The log option mode=non-blocking has no effect yet: output "
-                                    "waits while its log cannot be written"));
     TRY(caps_resolve(&h->cap_add, &h->cap_drop, h->privileged, a, &caps, e));
     TRY(security_opts_parse(&h->security_opt, &sec, e));
     if (h->oom_score_adj < -1000 || h->oom_score_adj > 1000)

@@ -9,7 +9,7 @@
 #include "base/units.h"
 #include "template/template.h"
 
-enum { SHORT_ID = 12, FILES_MAX = 1000 };
+enum { SHORT_ID = 12, FILES_MAX = 1000, BUFFER_DEFAULT = 1 << 20 };
 
 /* ---- at create ---- */
 
@@ -21,11 +21,12 @@ static const char *const json_file_opts[] = {"max-size",       "max-file",
                                              "cache-disabled", "cache-max-size",
                                              "cache-max-file", "cache-compress"};
 
-static int check_mode(const struct strmap *o, struct err *e)
+/* out_buffer: as log_uri's max_buffer_size. */
+static int read_mode(const struct strmap *o, int64_t *out_buffer, struct err *e)
 {
     const char *mode = strmap_get(o, "mode"), *size = strmap_get(o, "max-buffer-size");
     bool waits = mode == NULL || mode[0] == '\0' || strcmp(mode, "blocking") == 0;
-    int64_t bytes;
+    int64_t bytes = BUFFER_DEFAULT;
 
     if (!waits && strcmp(mode, "non-blocking") != 0)
         return err_set(e, ERR_INVALID, "logger: logging mode not supported: %s", mode);
@@ -35,12 +36,14 @@ static int check_mode(const struct strmap *o, struct err *e)
     if (size != NULL && !bytes_parse(size, &bytes))
         return err_set(e, ERR_INVALID, "error parsing option max-buffer-size: invalid size: '%s'",
                        size);
+    *out_buffer = waits ? 0 : MAX(bytes, (int64_t)1);
     return 0;
 }
 
 int log_options_check(const struct log_config *l, struct err *e)
 {
     const char *cache = strmap_get(&l->config, "cache-disabled");
+    int64_t buffer;
     bool ignored;
 
     if (strcmp(l->type, "none") == 0)
@@ -57,14 +60,7 @@ int log_options_check(const struct log_config *l, struct err *e)
     }
     if (cache != NULL && !bool_parse(cache, &ignored))
         return err_set(e, ERR_INVALID, "invalid value for option cache-disabled: %s", cache);
-    return check_mode(&l->config, e);
-}
-
-bool log_options_ignored_mode(const struct log_config *l)
-{
-    const char *mode = strmap_get(&l->config, "mode");
-
-    return mode != NULL && strcmp(mode, "non-blocking") == 0;
+    return read_mode(&l->config, &buffer, e);
 }
 
 /* ---- the attributes of records ---- */
@@ -273,7 +269,9 @@ int log_options_read(const struct container_record *rec, struct arena *a, struct
     if (strcmp(l->type, "json-file") != 0)
         return 0;
     out->path = rec->log_path;
-    if (read_rotation(&l->config, out, e) < 0 || read_attrs(rec, a, &out->attrs, e) < 0)
+    if (read_rotation(&l->config, out, e) < 0 ||
+        read_mode(&l->config, &out->max_buffer_size, e) < 0 ||
+        read_attrs(rec, a, &out->attrs, e) < 0)
         return err_wrap(e, "failed to initialize logging driver");
     return 0;
 }

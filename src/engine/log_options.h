@@ -13,14 +13,12 @@
  */
 int log_options_check(const struct log_config *l, struct err *e);
 
-/** True when output is wanted not to wait for its log, which it does all the same. */
-bool log_options_ignored_mode(const struct log_config *l);
-
 /**
  * What a start looks at: sizes, rotation, compression, and the attributes of each record, which
  * labels, env, their expressions and the tag give.
  *
- * out  driver, path, max_size, max_file, compress and attrs are set; in the arena or borrowed.
+ * out  driver, path, max_size, max_file, compress, max_buffer_size and attrs are set; in the arena
+ * or borrowed.
  *
  * Errors: INVALID in Docker's words, behind "failed to initialize logging driver: ".
  */

@@ -29,6 +29,7 @@ struct output {
 struct hub {
     struct loop *loop;
     struct jsonlog *log;     /* NULL: driver none */
+    struct log_queue *queue; /* before its files; NULL: output waits for them */
     bool log_failed;         /* said once, until it works again */
     struct clients *clients; /* NULL: no attach socket */
     struct output out[2];
@@ -59,12 +60,18 @@ static void on_end_timer(struct source *s, void *arg)
 static void maybe_end(struct hub *h)
 {
     struct err e = {0};
-    if (!h->outputs_ended || h->told_end || (h->clients != NULL && clients_waiting(h->clients)))
+    if (!h->outputs_ended || h->told_end || (h->clients != NULL && clients_waiting(h->clients)) ||
+        (h->queue != NULL && !log_queue_ended(h->queue)))
         return;
     h->told_end = true;
     h->end_timer = loop_add_timer(h->loop, 0, on_end_timer, h, &e);
     if (h->end_timer == NULL)
         log_error("the end of a container's output", "error", e.msg, NULL);
+}
+
+static void on_written(void *arg)
+{
+    maybe_end(arg);
 }
 
 static void log_result(struct hub *h, int r, const struct err *e)
@@ -122,6 +129,8 @@ static void output_end(struct output *o)
         if (h->out[i].fd >= 0)
             return;
     h->outputs_ended = true;
+    if (h->queue != NULL)
+        log_queue_end(h->queue, on_written, h);
     if (h->clients != NULL)
         clients_end(h->clients);
     hub_close_input(h);
@@ -246,6 +255,23 @@ void hub_set_input(struct hub *h, int fd)
 
 /* ---- the whole */
 
+static int open_log(struct hub *h, const struct log_uri *u, struct err *e)
+{
+    struct jsonlog_opts o = {.file = {.path = u->path,
+                                      .max_size = u->max_size,
+                                      .max_file = u->max_file,
+                                      .compress = u->compress},
+                             .attrs = u->attrs};
+    if (u->max_buffer_size > 0) {
+        struct log_file *file = NULL;
+        TRY(log_file_open(&o.file, &file, e)); /* what is wrong with it is to be said now */
+        log_file_close(file);
+        TRY(log_queue_open(h->loop, u, &h->queue, e));
+        o.queue = h->queue;
+    }
+    return jsonlog_open(&o, &h->log, e);
+}
+
 int hub_new(struct loop *loop, const struct log_uri *u, bool terminal, struct hub **out,
             struct err *e)
 {
@@ -263,13 +289,8 @@ int hub_new(struct loop *loop, const struct log_uri *u, bool terminal, struct hu
         .full = on_full,
         .arg = h,
     };
-    const struct jsonlog_opts lo = {.path = u->path,
-                                    .max_size = u->max_size,
-                                    .max_file = u->max_file,
-                                    .compress = u->compress,
-                                    .attrs = u->attrs};
     bool logs = strcmp(u->driver, "none") != 0;
-    if ((logs && jsonlog_open(&lo, &h->log, e) < 0) ||
+    if ((logs && open_log(h, u, e) < 0) ||
         (u->attach != NULL && clients_listen(loop, u->attach, &o, &h->clients, e) < 0)) {
         hub_free(h);
         return -1;
@@ -317,5 +338,6 @@ void hub_free(struct hub *h)
         return;
     hub_finish(h);
     jsonlog_close(h->log);
+    log_queue_free(h->queue);
     free(h);
 }

@@ -1,27 +1,13 @@
 /*
- * The writer of jsonlog.h. Lines are cut out of the bytes as they come and their records collected
- * in one buffer that is written at once: the file grows by whole records only, except for what a
- * full disk tears, which is cut off again.
+ * The writer of jsonlog.h: lines are cut out of the bytes as they come, and each becomes a record
+ * of the file, or of the queue before it.
  */
 #include "stdio/jsonlog.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "stdio/jsonlog_files.h"
-#include "stdio/jsonlog_gzip.h"
-#include "sys/fd.h"
-
-#define BATCH ((size_t)64 << 10) /* bytes of records that are written at once */
-#define RECORD_MAX \
-    ((size_t)256 << 10)            /* 16 KiB of text with the longest escapes, attrs, the rest */
-#define KEEP ((size_t)1 << 10)     /* of memory between writes */
-#define TORN_LOOK ((off_t)1 << 20) /* how far back a whole record is looked for */
 
 struct pending {
     struct buf text; /* of a line whose end has not come */
@@ -30,130 +16,27 @@ struct pending {
 };
 
 struct jsonlog {
-    char *path, *attrs;
-    int fd; /* -1 after a failed rotation: opened again by the next write */
-    int64_t size, max_size, max_file;
-    struct log_gzip *gzip; /* NULL: rotated files stay as they are */
-    bool wants_gzip;
+    char *attrs;
+    struct log_file *file;   /* or */
+    struct log_queue *queue; /* borrowed */
     struct pending pending[2];
-    struct buf out; /* whole records, not yet written */
     int64_t second; /* the time text begins with this second */
     char second_text[TIME_TEXT_MAX];
 };
 
-/* ---- the file */
+/* ---- where records go */
 
-/* Cut off what follows the last whole record. */
-static int mend_end(int fd, int64_t *size, struct err *e)
+/* Where the next record is appended. */
+static int begin(struct jsonlog *l, struct buf **out, struct err *e)
 {
-    char chunk[4096];
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return err_sys(e, "stat log file");
-    off_t end = st.st_size, low = MAX((off_t)0, end - TORN_LOOK);
-    while (end > low) {
-        off_t from = MAX(low, end - (off_t)sizeof(chunk));
-        ssize_t n = pread(fd, chunk, (size_t)(end - from), from);
-        if (n <= 0)
-            return err_sys(e, "read log file");
-        const char *nl = memrchr(chunk, '\n', (size_t)n);
-        end = nl != NULL ? from + (nl - chunk) + 1 : from;
-        if (nl != NULL)
-            break;
-    }
-    if (end < st.st_size && ftruncate(fd, end) < 0)
-        return err_sys(e, "truncate log file");
-    *size = end;
-    return 0;
-}
-
-static int open_file(struct jsonlog *l, struct err *e)
-{
-    auto_fd int fd = open(l->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-    if (fd < 0)
-        return err_sys(e, "open log file %s", l->path);
-    TRY(mend_end(fd, &l->size, e));
-    l->fd = take_fd(&fd);
-    return 0;
-}
-
-static int remove_oldest(const struct jsonlog *l, bool gz, struct err *e)
-{
-    auto_free char *name = jsonlog_file_name(l->path, l->max_file - 1, gz);
-    if (unlink(name) < 0 && errno != ENOENT)
-        return err_sys(e, "remove log file %s", name);
-    return 0;
-}
-
-/* The file that has number i, in this form, gets the next one. */
-static int renumber(const struct jsonlog *l, int64_t i, bool gz, struct err *e)
-{
-    auto_free char *from = jsonlog_file_name(l->path, i, gz);
-    auto_free char *to = jsonlog_file_name(l->path, i + 1, gz);
-    if (rename(from, to) < 0 && errno != ENOENT)
-        return err_sys(e, "rotate log file %s", from);
-    return 0;
-}
-
-/* name.1 becomes name.2 and so on, the oldest goes. Never have two files the same number: readers
- * find their place by it. One that has a file open can read it to its end. */
-static int rotate(struct jsonlog *l, struct err *e)
-{
-    fd_close(l->fd);
-    l->fd = -1;
-    TRY(remove_oldest(l, false, e));
-    if (l->gzip != NULL)
-        TRY(remove_oldest(l, true, e));
-    for (int64_t i = l->max_file - 2; i >= 0; i--) {
-        TRY(renumber(l, i, false, e));
-        if (l->gzip != NULL && i > 0)
-            TRY(renumber(l, i, true, e));
-    }
-    l->wants_gzip = l->gzip != NULL;
-    return open_file(l, e);
-}
-
-bool jsonlog_wants_compress(const struct jsonlog *l)
-{
-    return l->wants_gzip;
-}
-
-int jsonlog_compress(struct jsonlog *l, struct err *e)
-{
-    int more = l->wants_gzip ? log_gzip_step(l->gzip, e) : 0;
-    l->wants_gzip = more > 0;
-    return more < 0 ? -1 : 0;
+    if (l->file != NULL)
+        return log_file_begin(l->file, out, e);
+    return log_queue_begin(l->queue, out, e);
 }
 
 static int flush(struct jsonlog *l, struct err *e)
 {
-    size_t done = 0;
-    int saved = 0;
-    while (l->fd >= 0 && done < l->out.n) {
-        ssize_t n = write(l->fd, l->out.p + done, l->out.n - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            saved = errno;
-            break;
-        }
-        done += (size_t)n;
-    }
-    if (saved != 0) { /* keep the whole records that fitted */
-        const char *nl = done == 0 ? NULL : memrchr(l->out.p, '\n', done);
-        done = nl == NULL ? 0 : (size_t)(nl - l->out.p) + 1;
-        if (ftruncate(l->fd, l->size + (int64_t)done) < 0) {
-            fd_close(l->fd); /* opening it again mends it */
-            l->fd = -1;
-        }
-    }
-    l->size += (int64_t)done;
-    buf_reset(&l->out);
-    if (l->out.cap > KEEP)
-        buf_done(&l->out);
-    if (saved != 0)
-        return err_neg(e, -saved, "write log file %s", l->path);
-    return 0;
+    return l->file != NULL ? log_file_flush(l->file, e) : log_queue_flush(l->queue, e);
 }
 
 /* ---- one record */
@@ -196,48 +79,41 @@ static void add_escaped(struct buf *out, const unsigned char *p, size_t n)
 }
 
 /* RFC 3339 with the fraction's trailing zeros left out; the date is formatted once a second. */
-static void add_time(struct jsonlog *l, int64_t ns)
+static void add_time(struct jsonlog *l, int64_t ns, struct buf *out)
 {
     int64_t second = ns / NS_PER_S, part = ns % NS_PER_S;
     if (second != l->second || l->second_text[0] == '\0') {
         time_format(second * NS_PER_S, l->second_text);
         l->second = second;
     }
-    buf_add(&l->out, l->second_text, strlen("2006-01-02T15:04:05"));
+    buf_add(out, l->second_text, strlen("2006-01-02T15:04:05"));
     if (part > 0) {
         char digits[12];
         int n = snprintf(digits, sizeof(digits), ".%09lld", (long long)part);
         while (digits[n - 1] == '0')
             n--;
-        buf_add(&l->out, digits, (size_t)n);
+        buf_add(out, digits, (size_t)n);
     }
-    buf_addc(&l->out, 'Z');
+    buf_addc(out, 'Z');
 }
 
 static int add_record(struct jsonlog *l, enum stdio_stream stream, struct str text, bool newline,
                       int64_t time_ns, struct err *e)
 {
-    int r = 0;
-    if (l->max_size >= 0 && l->size + (int64_t)l->out.n >= l->max_size && l->size + l->out.n > 0) {
-        r = flush(l, e);
-        if (r == 0)
-            r = rotate(l, e);
-    } else if (l->out.n >= BATCH) {
-        r = flush(l, e);
-    }
-    buf_adds(&l->out, "{\"log\":\"");
-    add_escaped(&l->out, (const unsigned char *)text.p, text.n);
+    struct buf *out;
+    int r = begin(l, &out, e);
+    buf_adds(out, "{\"log\":\"");
+    add_escaped(out, (const unsigned char *)text.p, text.n);
     if (newline)
-        buf_adds(&l->out, "\\n");
-    buf_adds(&l->out,
-             stream == STDIO_ERR ? "\",\"stream\":\"stderr\"" : "\",\"stream\":\"stdout\"");
+        buf_adds(out, "\\n");
+    buf_adds(out, stream == STDIO_ERR ? "\",\"stream\":\"stderr\"" : "\",\"stream\":\"stdout\"");
     if (l->attrs != NULL) {
-        buf_adds(&l->out, ",\"attrs\":");
-        buf_adds(&l->out, l->attrs);
+        buf_adds(out, ",\"attrs\":");
+        buf_adds(out, l->attrs);
     }
-    buf_adds(&l->out, ",\"time\":\"");
-    add_time(l, time_ns);
-    buf_adds(&l->out, "\"}\n");
+    buf_adds(out, ",\"time\":\"");
+    add_time(l, time_ns, out);
+    buf_adds(out, "\"}\n");
     return r;
 }
 
@@ -288,8 +164,8 @@ int jsonlog_write(struct jsonlog *l, enum stdio_stream stream, const void *bytes
     struct pending *w = &l->pending[stream == STDIO_ERR];
     const char *p = bytes;
     int r = 0;
-    if (l->fd < 0)
-        TRY(open_file(l, e));
+    if (l->file != NULL)
+        TRY(log_file_reopen(l->file, e));
     while (n > 0) {
         size_t room = JSONLOG_LINE_MAX - w->text.n;
         const char *nl = memchr(p, '\n', MIN(n, room));
@@ -313,8 +189,8 @@ int jsonlog_end(struct jsonlog *l, enum stdio_stream stream, struct err *e)
     struct pending *w = &l->pending[stream == STDIO_ERR];
     if (w->text.n == 0)
         return 0;
-    if (l->fd < 0)
-        TRY(open_file(l, e));
+    if (l->file != NULL)
+        TRY(log_file_reopen(l->file, e));
     int r = end_piece(l, stream, "", 0, PIECE_LAST, w->time_ns, e);
     return flush(l, e) < 0 ? -1 : r;
 }
@@ -322,16 +198,10 @@ int jsonlog_end(struct jsonlog *l, enum stdio_stream stream, struct err *e)
 int jsonlog_open(const struct jsonlog_opts *o, struct jsonlog **out, struct err *e)
 {
     struct jsonlog *l = mem_alloc(sizeof(*l));
-    l->path = mem_strdup(o->path);
     l->attrs = mem_strdup(o->attrs);
-    l->max_size = o->max_size;
-    l->max_file = o->max_file;
-    l->gzip = o->compress ? log_gzip_new(o->path, o->max_file) : NULL;
-    l->wants_gzip = o->compress; /* of an earlier run */
-    l->fd = -1;
-    l->out.max = BATCH + RECORD_MAX;
+    l->queue = o->queue;
     l->pending[0].text.max = l->pending[1].text.max = JSONLOG_LINE_MAX;
-    if (open_file(l, e) < 0) {
+    if (o->queue == NULL && log_file_open(&o->file, &l->file, e) < 0) {
         jsonlog_close(l);
         return -1;
     }
@@ -339,16 +209,23 @@ int jsonlog_open(const struct jsonlog_opts *o, struct jsonlog **out, struct err 
     return 0;
 }
 
+bool jsonlog_wants_compress(const struct jsonlog *l)
+{
+    return l->file != NULL && log_file_wants_compress(l->file);
+}
+
+int jsonlog_compress(struct jsonlog *l, struct err *e)
+{
+    return l->file != NULL ? log_file_compress(l->file, e) : 0;
+}
+
 void jsonlog_close(struct jsonlog *l)
 {
     if (l == NULL)
         return;
-    fd_close(l->fd);
-    log_gzip_free(l->gzip);
-    buf_done(&l->out);
+    log_file_close(l->file);
     buf_done(&l->pending[0].text);
     buf_done(&l->pending[1].text);
-    free(l->path);
     free(l->attrs);
     free(l);
 }

@@ -28,6 +28,7 @@ static const struct param params[] = {
     {"max-size", AT(max_size), PARAM_NUMBER, -1, INT64_MAX},
     {"max-file", AT(max_file), PARAM_NUMBER, 1, 1000},
     {"compress", AT(compress), PARAM_FLAG, 0, 1},
+    {"max-buffer-size", AT(max_buffer_size), PARAM_NUMBER, 0, INT64_MAX},
     {"attrs", AT(attrs), PARAM_ATTRS, 0, (int64_t)LOG_ATTRS_MAX},
     {"attach", AT(attach), PARAM_PATH, 0, LOG_ATTACH_MAX},
     {"stdin", AT(open_stdin), PARAM_FLAG, 0, 1},

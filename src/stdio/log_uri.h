@@ -19,16 +19,18 @@
 #define LOG_ATTACH_MAX 107 /* bytes of a socket's path */
 
 struct log_uri {
-    const char *program; /* absolute path that ends in /hull-logger */
-    const char *driver;  /* "json-file", "none", or a driver that hull-logger knows */
-    const char *path;    /* json-file: absolute path of the current log file */
-    int64_t max_size;    /* bytes after which the file is rotated; -1: never */
-    int64_t max_file;    /* files that are kept, the current one counted; at least 1 */
-    bool compress;       /* files that were rotated away become name.N.gz */
-    const char *attrs;   /* JSON object of strings for each record; NULL: none */
-    const char *attach;  /* unix socket on which stdio/attach.h is served; NULL: none */
-    bool open_stdin;     /* standard input comes from attached clients */
-    struct strmap opts;  /* all other parameters, for drivers of hull-logger */
+    const char *program;     /* absolute path that ends in /hull-logger */
+    const char *driver;      /* "json-file", "none", or a driver that hull-logger knows */
+    const char *path;        /* json-file: absolute path of the current log file */
+    int64_t max_size;        /* bytes after which the file is rotated; -1: never */
+    int64_t max_file;        /* files that are kept, the current one counted; at least 1 */
+    bool compress;           /* files that were rotated away become name.N.gz */
+    int64_t max_buffer_size; /* bytes of records that wait while the log is slow, before some are
+                                dropped; 0: output waits */
+    const char *attrs;       /* JSON object of strings for each record; NULL: none */
+    const char *attach;      /* unix socket on which stdio/attach.h is served; NULL: none */
+    bool open_stdin;         /* standard input comes from attached clients */
+    struct strmap opts;      /* all other parameters, for drivers of hull-logger */
 };
 
 /** What a URI without parameters means: driver "json-file" without a path, no rotation. */

@@ -9,6 +9,9 @@
  *     hull-logger [--detach] [--terminal] [--fifo-stdin F] --fifo-stdout F [--fifo-stderr F] URI
  *   with --detach it prints the pid of the process that stays, and exits once that one is ready.
  *
+ * For a log that output may not wait for it is started once more, by whoever has the streams:
+ * hull-logger --records URI writes the records that come on 0 (stdio/log_queue.h).
+ *
  * It ends when all writers of the outputs have gone, or on SIGTERM after having read what is there.
  */
 #include <errno.h>
@@ -19,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "stdio/hub.h"
+#include "stdio/log_queue.h"
 #include "sys/fd.h"
 #include "sys/spawn.h"
 
@@ -27,7 +31,7 @@
 struct options {
     const char *fifo[3]; /* by enum stdio_stream */
     const char *uri;
-    bool terminal, detach;
+    bool terminal, detach, records;
 };
 
 struct logger {
@@ -60,12 +64,14 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
             o->terminal = true;
         else if (strcmp(argv[i], "--detach") == 0)
             o->detach = true;
+        else if (strcmp(argv[i], LOG_QUEUE_SERVE) == 0)
+            o->records = true;
         else if (i == argc - 1 && argv[i][0] != '-')
             o->uri = argv[i];
         else
             return err_set(e, ERR_INVALID, "unknown argument \"%s\"", argv[i]);
     }
-    if (o->uri == NULL || o->fifo[STDIO_OUT] == NULL)
+    if (o->uri == NULL || (o->fifo[STDIO_OUT] == NULL && !o->records))
         return err_set(e, ERR_INVALID, "--fifo-stdout and a log URI are needed");
     return 0;
 }
@@ -183,7 +189,9 @@ int main(int argc, char **argv)
         if (r == 0)
             r = err_set(&e, ERR_INVALID, "\"%s\" is not a log URI of ours", o.uri);
     }
-    if (r >= 0)
+    if (r >= 0 && o.records)
+        r = log_queue_serve(STDIN_FILENO, &u, &e);
+    else if (r >= 0)
         r = o.detach ? detach(argc, argv, &e) : serve(&u, by_shim ? NULL : &o, ready, &e);
     if (r < 0)
         (void)dprintf(STDERR_FILENO, "hull-logger: %s\n", e.msg);

@@ -143,8 +143,6 @@ is_state() { # NAME STATUS CODE
     expect_output '{"E":"4","Z1":"5","a":"1","tag":"at/busybox","xa":"2"}'
     run -0 docker logs --details at
     expect_output 'E=4,Z1=5,a=1,tag=at%2Fbusybox,xa=2 hi'
-    run -0 docker create --rm --log-opt mode=non-blocking busybox true
-    expect_match 'mode=non-blocking has no effect yet'
     docker run -d --name rot --log-opt max-size=10k --log-opt max-file=4 --log-opt compress=true busybox \
         sh -c 'i=0; while [ $((i += 1)) -le 2000 ]; do echo "line $i"; done; sleep 1000'
     local log
@@ -166,6 +164,24 @@ is_state() { # NAME STATUS CODE
     run ! docker run --log-opt mode=sometimes busybox true
     expect_match 'logger: logging mode not supported: sometimes'
     docker rm $(docker ps -aq)
+}
+
+@test "log mode non-blocking: output goes on while its log is stuck, and what is kept of it is whole" {
+    local log opts=(--log-opt mode=non-blocking --log-opt max-buffer-size=64k)
+    docker run --name all "${opts[@]}" busybox sh -c 'i=0; while [ $((i += 1)) -le 300 ]; do echo "line $i"; done' >"$T/shown"
+    docker logs all >"$T/kept"
+    [ "$(wc -l <"$T/shown")" = 300 ]
+    cmp "$T/shown" "$T/kept"
+
+    docker create --name stuck "${opts[@]}" busybox sh -c 'i=0; while [ $((i += 1)) -le 20000 ]; do echo "line $i"; done'
+    log=$(docker inspect -f '{{.LogPath}}' stuck)
+    mkfifo "$log" # who writes it waits for its reader
+    timeout 60 docker start -a stuck >"$T/shown"
+    [ "$(wc -l <"$T/shown")" = 20000 ]
+    timeout 20 cat "$log" >"$T/kept"
+    jq -r .log "$T/kept" | awk 'NF {if ($2 <= last) exit 1; last = $2; n++} END {if (n < 300 || n >= 20000) exit 1}'
+    [ "$(jq -jn input.log "$T/kept")" = 'line 1' ]
+    docker rm all stuck
 }
 
 @test "exec -i of a program that ends at once keeps its status and output" {

@@ -1,5 +1,4 @@
-/* Log URIs, the json-file log written and read over rotations and torn ends, attached clients,
- * pumps. */
+/* A hub: attached clients, a log that output does not wait for; pumps. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -10,512 +9,12 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "base/time.h"
+#include "log_fixture.h"
 #include "stdio/attach.h"
 #include "stdio/hub.h"
-#include "stdio/jsonlog.h"
 #include "stdio/jsonlog_reader.h"
-#include "stdio/log_uri.h"
 #include "stdio/pump.h"
 #include "sys/fd.h"
-#include "sys/path.h"
-
-static char dir[] = "/tmp/hull-test-stdio-XXXXXX";
-static char log_path[64], sock_path[64];
-
-static int make_dir(void **state)
-{
-    (void)state;
-    if (mkdtemp(dir) == NULL)
-        return -1;
-    (void)snprintf(log_path, sizeof(log_path), "%s/c-json.log", dir);
-    (void)snprintf(sock_path, sizeof(sock_path), "%s/a.sock", dir);
-    return 0;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    return path_remove_tree(AT_FDCWD, dir, &e);
-}
-
-/* an empty folder for the next test */
-static int clean(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    return path_remove_tree(AT_FDCWD, dir, &e) < 0 ? -1 : mkdir(dir, 0700);
-}
-
-/* ---- URIs */
-
-static void uris_read_and_written(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text, *again; /* again: NULL, the same */
-    } good[] = {
-        {"binary:///x/hull-logger?driver=json-file&path=/a/"
-         "b&max-size=10&max-file=3&compress=1&attrs=%7B%22a%22:%22b%20c%22%7D"
-         "&attach=/run/a.sock&stdin=1&mode=non-blocking",
-         NULL},
-        {"binary:///x/hull-logger?driver=none", NULL},
-        {"binary:///x/hull-logger?path=/a%20%26%3Db&driver=json-file",
-         "binary:///x/hull-logger?driver=json-file&path=/a%20%26%3Db"},
-        {"binary:///x/hull-logger?path=/a+b&stdin=0",
-         "binary:///x/hull-logger?driver=json-file&path=/a%20b"},
-        {"binary:///x/hull-logger?path=/a&attrs={}",
-         "binary:///x/hull-logger?driver=json-file&path=/a"},
-    };
-    struct err e = {0};
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        auto_arena struct arena *a = arena_new();
-        auto_buf struct buf out = BUF_MAX(LOG_URI_MAX);
-        struct log_uri u;
-        int r = log_uri_parse(good[i].text, a, &u, &e);
-        if (r != 1)
-            fail_msg("%s: %d %s", good[i].text, r, e.msg);
-        log_uri_write(&u, &out);
-        assert_string_equal(buf_cstr(&out), good[i].again != NULL ? good[i].again : good[i].text);
-    }
-    struct log_uri u;
-    auto_arena struct arena *a = arena_new();
-    assert_int_equal(log_uri_parse("file:///x", a, &u, &e), 0);
-    assert_int_equal(log_uri_parse("binary:///usr/bin/other-logger?path=x", a, &u, &e), 0);
-    assert_int_equal(log_uri_parse("/run/x/fifo", a, &u, &e), 0);
-    assert_int_equal(log_uri_parse(good[0].text, a, &u, &e), 1);
-    assert_string_equal(u.attrs, "{\"a\":\"b c\"}");
-    assert_true(u.open_stdin && u.max_size == 10 && u.max_file == 3);
-    assert_string_equal(strmap_get(&u.opts, "mode"), "non-blocking");
-    char *args[] = {(char[]){"path"}, (char[]){"/l"}, (char[]){"driver"}, (char[]){"json-file"}};
-    assert_ok(log_uri_parse_args(4, args, a, &u, &e));
-    assert_string_equal(u.path, "/l");
-    assert_err(log_uri_parse_args(3, args, a, &u, &e), ERR_INVALID, "driver has no value");
-}
-
-static void bad_uris_are_named(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *params, *error;
-    } bad[] = {
-        {"driver=json-file", "path is missing"},
-        {"path=a", "not an absolute path"},
-        {"path=/a&path=/b", "path is there twice"},
-        {"path=/a&max-file=0", "max-file: \"0\" is not a number from 1"},
-        {"path=/a&max-size=1x", "max-size"},
-        {"path=/a&attrs=%7B", "attrs"},
-        {"path=/a&attrs=[]", "attrs"},
-        {"path=/a&attrs=%7B%7D,%22b%22:%7B%7D", "attrs"},
-        {"path=/a&attrs=%7B%22a%22:1%7D", "attrs"},
-        {"path=/a%0", "bad escape"},
-        {"path=/a%", "bad escape"},
-        {"path=/a%zz", "bad escape"},
-        {"path=/a%00", "NUL"},
-        {"path=/a&=x", "without a name"},
-        {"path=/a&stdin=1", "needs the parameter attach"},
-        {"path=/a&stdin=2", "stdin"},
-        {"path=/a&attach=/"
-         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-         "aaaaaaaaaaaaaa"
-         "aaaaa",
-         "attach: must be 1 to 107 bytes"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct err e = {0};
-        auto_arena struct arena *a = arena_new();
-        auto_free char *text = mem_printf("binary:///x/hull-logger?%s", bad[i].params);
-        struct log_uri u;
-        assert_err(log_uri_parse(text, a, &u, &e), ERR_INVALID, bad[i].error);
-    }
-}
-
-/* ---- writing */
-
-static struct jsonlog *open_log(int64_t max_size, int64_t max_file, const char *attrs)
-{
-    struct err e = {0};
-    struct jsonlog *l = NULL;
-    const struct jsonlog_opts o = {
-        .path = log_path, .max_size = max_size, .max_file = max_file, .attrs = attrs};
-    assert_ok(jsonlog_open(&o, &l, &e));
-    return l;
-}
-
-static void put(struct jsonlog *l, enum stdio_stream s, const char *text)
-{
-    struct err e = {0};
-    assert_ok(jsonlog_write(l, s, text, strlen(text), 1767323045600000000, &e));
-}
-
-static char *content(const char *suffix)
-{
-    struct err e = {0};
-    auto_free char *path = mem_printf("%s%s", log_path, suffix);
-    struct buf b = BUF_MAX(64 << 20);
-    assert_ok(file_read(AT_FDCWD, path, &b, &e));
-    return buf_take(&b);
-}
-
-static void lines_look_as_dockers(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    struct jsonlog *l = open_log(-1, 1, NULL);
-    put(l, STDIO_OUT, "a");
-    put(l, STDIO_ERR, "x<>&\"\\\t\x01\r\n");
-    put(l, STDIO_OUT, "b\n\n\xff\xc3\xa9\xe2\x80\xa8\n");
-    put(l, STDIO_OUT, "no end");
-    assert_ok(jsonlog_end(l, STDIO_OUT, &e));
-    assert_ok(jsonlog_end(l, STDIO_ERR, &e));
-    jsonlog_close(l);
-    l = open_log(-1, 1, "{\"k\":\"v\"}");
-    put(l, STDIO_OUT, "more\n");
-    jsonlog_close(l);
-    auto_free char *text = content("");
-#define AT "\"time\":\"2026-01-02T03:04:05.6Z\"}\n"
-    assert_string_equal(
-        text,
-        "{\"log\":\"x\\u003c\\u003e\\u0026\\\"\\\\\\u0009\\u0001\\r\\n\",\"stream\":\"stderr\"," AT
-        "{\"log\":\"ab\\n\",\"stream\":\"stdout\"," AT "{\"log\":\"\\n\",\"stream\":\"stdout\"," AT
-        "{\"log\":\"\\ufffd\xc3\xa9\\u2028\\n\",\"stream\":\"stdout\"," AT
-        "{\"log\":\"no end\",\"stream\":\"stdout\"," AT
-        "{\"log\":\"more\\n\",\"stream\":\"stdout\",\"attrs\":{\"k\":\"v\"}," AT);
-}
-
-static void long_lines_become_pieces(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    struct jsonlog *l = open_log(-1, 1, NULL);
-    auto_free char *big = mem_alloc(40001);
-    memset(big, 'x', 40000);
-    memcpy(big + 16383, "\xc3\xa9", 2); /* must not be cut */
-    big[39999] = '\n';
-    for (size_t at = 0; at < 40000; at += 1000)
-        assert_ok(jsonlog_write(l, STDIO_OUT, big + at, 1000, NS_PER_S + (int64_t)at, &e));
-    jsonlog_close(l);
-    struct jsonlog_reader_opts o = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
-    struct jsonlog_reader *r = NULL;
-    struct jsonlog_record rec;
-    auto_buf struct buf all = BUF_MAX(1 << 20);
-    size_t n = 0;
-    assert_ok(jsonlog_reader_open(&o, &r, &e));
-    while (jsonlog_next(r, &rec, &e) > 0) {
-        n++;
-        assert_true(rec.line.n <= JSONLOG_LINE_MAX);
-        assert_int_equal(rec.time_ns, NS_PER_S);
-        buf_add(&all, rec.line.p, rec.line.n);
-    }
-    jsonlog_reader_close(r);
-    assert_int_equal(n, 3);
-    assert_int_equal(all.n, 40000);
-    assert_memory_equal(all.p, big, 40000);
-}
-
-static void torn_ends_are_mended(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    struct jsonlog *l = open_log(-1, 1, NULL);
-    put(l, STDIO_OUT, "one\n");
-    jsonlog_close(l);
-    auto_fd int fd = open(log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    assert_int_equal(fd_write_all(fd, "{\"log\":\"torn", 12), 0);
-    l = open_log(-1, 1, NULL);
-    put(l, STDIO_OUT, "two\n");
-    jsonlog_close(l);
-    auto_free char *text = content("");
-    assert_null(strstr(text, "torn"));
-    assert_non_null(strstr(text, "two"));
-    struct stat st;
-    assert_int_equal(stat(log_path, &st), 0);
-    assert_int_equal(st.st_size, strlen(text));
-    (void)e;
-}
-
-static void files_rotate(void **state)
-{
-    (void)state;
-    struct stat st;
-    struct jsonlog *l = open_log(100, 3, NULL);
-    for (int i = 0; i < 20; i++) {
-        char line[32];
-        (void)snprintf(line, sizeof(line), "line %d\n", i);
-        put(l, STDIO_OUT, line);
-    }
-    jsonlog_close(l);
-    auto_free char *now = content(""), *one = content(".1"), *two = content(".2");
-    assert_non_null(strstr(now, "line 19"));
-    assert_non_null(strstr(one, "line 17"));
-    assert_non_null(strstr(two, "line 15"));
-    auto_free char *three = mem_printf("%s.3", log_path);
-    assert_int_equal(stat(three, &st), -1);
-    assert_true(strlen(one) >= 100 && strlen(one) < 200);
-}
-
-/* ---- reading */
-
-static int64_t number_of(const struct jsonlog_record *rec)
-{
-    struct str s = rec->line;
-    uint64_t n = 0;
-    (void)str_cut(&s, ' ');
-    s.n -= s.n > 0;
-    assert_true(str_to_u64(s, 0, UINT64_MAX, &n));
-    return (int64_t)n;
-}
-
-static void tails_cross_files(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    struct jsonlog *l = open_log(1000, 100, NULL);
-    for (int i = 0; i < 200; i++) {
-        char line[32];
-        int n = snprintf(line, sizeof(line), "line %d\n", i);
-        assert_ok(jsonlog_write(l, STDIO_OUT, line, (size_t)n, (1000 + i) * NS_PER_S, &e));
-    }
-    jsonlog_close(l);
-    static const struct {
-        int64_t tail, since, until;
-        int64_t first, n;
-    } cases[] = {{-1, 0, 0, 0, 200},   {0, 0, 0, 0, 0},         {1, 0, 0, 199, 1},
-                 {15, 0, 0, 185, 15},  {16, 0, 0, 184, 16},     {150, 0, 0, 50, 150},
-                 {200, 0, 0, 0, 200},  {5000, 0, 0, 0, 200},    {-1, 1190, 0, 190, 10},
-                 {-1, 0, 1010, 0, 11}, {20, 1185, 1190, 185, 6}};
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct jsonlog_reader_opts o = {.path = log_path,
-                                        .tail = cases[i].tail,
-                                        .since_ns = cases[i].since * NS_PER_S,
-                                        .until_ns = cases[i].until * NS_PER_S,
-                                        .ended_fd = -1,
-                                        .cancel_fd = -1};
-        struct jsonlog_reader *r = NULL;
-        struct jsonlog_record rec;
-        int64_t n = 0;
-        assert_ok(jsonlog_reader_open(&o, &r, &e));
-        while (jsonlog_next(r, &rec, &e) > 0)
-            assert_int_equal(number_of(&rec), cases[i].first + n++);
-        assert_int_equal(n, cases[i].n);
-        jsonlog_reader_close(r);
-    }
-}
-
-static void bad_lines_are_skipped(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    auto_fd int fd = open(log_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    auto_free char *huge = mem_alloc(3 << 20);
-    memset(huge, 'z', 3 << 20);
-    static const char bad[] =
-        "\nnot json\n{\"log\":\"a\"}\n{\"log\":1,\"time\":\"2026-01-02T03:04:05Z\"}\n"
-        "{\"log\":\"a\",\"time\":\"x\"}\n{\"log\":\"\\ud83d\\ude00 "
-        "\\u00e9\\t\\/\",\"x\":{\"y\":[1,\"]\"]},"
-        "\"stream\":\"stderr\",\"attrs\":{\"a\":\"b\"},\"time\":\"2026-01-02T03:04:05Z\"}\n"
-        "{\"log\":\"\\u12\",\"time\":\"2026-01-02T03:04:05Z\"}\n{\"log\":\"q\",\"time\":\"2026-01-"
-        "02T03:04:05Z\"} x\n";
-    assert_int_equal(fd_write_all(fd, bad, sizeof(bad) - 1), 0);
-    assert_int_equal(fd_write_all(fd, huge, 3 << 20), 0);
-    static const char good[] =
-        "\n{ \"time\" : \"2026-01-02T03:04:05Z\" , \"log\" : \"last\" }\n{\"log\":\"torn";
-    assert_int_equal(fd_write_all(fd, good, sizeof(good) - 1), 0);
-    struct jsonlog_reader_opts o = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
-    struct jsonlog_reader *r = NULL;
-    struct jsonlog_record rec;
-    assert_ok(jsonlog_reader_open(&o, &r, &e));
-    assert_int_equal(jsonlog_next(r, &rec, &e), 1);
-    assert_true(str_eq(rec.line, "\xf0\x9f\x98\x80 \xc3\xa9\t/"));
-    assert_int_equal(rec.stream, STDIO_ERR);
-    assert_true(str_eq(rec.attrs, "{\"a\":\"b\"}"));
-    assert_int_equal(jsonlog_next(r, &rec, &e), 1);
-    assert_true(str_eq(rec.line, "last"));
-    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
-    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
-    jsonlog_reader_close(r);
-}
-
-#define FOLLOWED 60000
-
-struct follow {
-    bool compress;
-    int ended_fd;
-    struct err e;
-    int failed;
-};
-
-/* writes, is "killed" with a torn record now and then, and rotates all the time */
-static void *write_numbers(void *arg)
-{
-    struct follow *f = arg;
-    const struct jsonlog_opts o = {
-        .path = log_path, .max_size = 20000, .max_file = 1000, .compress = f->compress};
-    struct jsonlog *l = NULL;
-    for (int i = 0; i < FOLLOWED; i++) {
-        char line[32];
-        int n = snprintf(line, sizeof(line), "line %d\n", i);
-        if (i % 5000 == 0) {
-            jsonlog_close(l);
-            int fd = open(log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
-            if (fd >= 0)
-                f->failed |= write(fd, "{\"log\":\"torn", 12) != 12;
-            fd_close(fd);
-            f->failed |= jsonlog_open(&o, &l, &f->e) < 0;
-        }
-        f->failed |= jsonlog_write(l, STDIO_OUT, line, (size_t)n, time_now_ns(), &f->e) < 0;
-        if (i % 40 == 0) /* now slower and now faster than the files are filled */
-            f->failed |= jsonlog_compress(l, &f->e) < 0;
-    }
-    jsonlog_close(l);
-    uint64_t one = 1;
-    f->failed |= write(f->ended_fd, &one, sizeof(one)) != sizeof(one);
-    return NULL;
-}
-
-static void follow_writer(bool compress)
-{
-    struct err e = {0};
-    struct follow f = {.compress = compress, .ended_fd = eventfd(0, EFD_CLOEXEC)};
-    struct jsonlog_reader_opts o = {
-        .path = log_path, .tail = -1, .follow = true, .ended_fd = f.ended_fd, .cancel_fd = -1};
-    struct jsonlog_reader *r = NULL;
-    struct jsonlog_record rec;
-    pthread_t thread;
-    int64_t n = 0;
-    int got;
-    assert_ok(jsonlog_reader_open(&o, &r, &e));
-    assert_int_equal(pthread_create(&thread, NULL, write_numbers, &f), 0);
-    while ((got = jsonlog_next(r, &rec, &e)) > 0)
-        if (number_of(&rec) != n++)
-            break;
-    pthread_join(thread, NULL);
-    if (got < 0 || f.failed != 0)
-        fail_msg("%s%s", e.msg, f.e.msg);
-    assert_int_equal(got, 0);
-    assert_int_equal(n, FOLLOWED);
-    jsonlog_reader_close(r);
-    close(f.ended_fd);
-}
-
-static void following_loses_nothing(void **state)
-{
-    (void)state;
-    follow_writer(false);
-}
-
-static void following_loses_nothing_that_is_compressed(void **state)
-{
-    (void)state;
-    follow_writer(true);
-}
-
-static void compress_all(struct jsonlog *l)
-{
-    struct err e = {0};
-    while (jsonlog_wants_compress(l))
-        assert_ok(jsonlog_compress(l, &e));
-}
-
-static bool has_file(const char *suffix)
-{
-    auto_free char *path = mem_printf("%s%s", log_path, suffix);
-    return access(path, F_OK) == 0;
-}
-
-/* as many records as a log of 5 files of at most 2,000 bytes holds, and no other file */
-static void compressed_files_are_read_back(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    const struct jsonlog_opts o = {
-        .path = log_path, .max_size = 2000, .max_file = 5, .compress = true};
-    struct jsonlog_reader_opts ro = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
-    struct jsonlog *l = NULL;
-    struct jsonlog_reader *r = NULL;
-    struct jsonlog_record rec;
-    char line[32];
-    assert_ok(jsonlog_open(&o, &l, &e));
-    for (int i = 0; i < 1000; i++) {
-        (void)snprintf(line, sizeof(line), "line %d\n", i);
-        put(l, STDIO_OUT, line);
-        if (i < 800) /* the last files are not compressed when the next rotation comes */
-            compress_all(l);
-    }
-    assert_true(has_file(".1") && has_file(".4") && !has_file(".5") && !has_file(".4.gz"));
-    compress_all(l);
-    assert_true(has_file(".1.gz") && has_file(".4.gz") && !has_file(".1") && !has_file(".4") &&
-                !has_file(".5.gz") && !has_file(".gz.tmp"));
-    static const int64_t tails[] = {-1, 3, 60};
-    for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
-        int64_t n = 0, first = -1;
-        ro.tail = tails[i];
-        assert_ok(jsonlog_reader_open(&ro, &r, &e));
-        for (; jsonlog_next(r, &rec, &e) > 0; n++) {
-            first = n == 0 ? number_of(&rec) : first;
-            assert_int_equal(number_of(&rec), first + n);
-        }
-        assert_int_equal(first + n, 1000);
-        assert_true(tails[i] < 0 ? n > 100 : n == tails[i]);
-        jsonlog_reader_close(r);
-    }
-    jsonlog_close(l);
-}
-
-/* of a file that is damaged, what can be read is; what was half compressed is begun anew */
-static void damaged_compressed_files_are_skipped(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    const struct jsonlog_opts o = {
-        .path = log_path, .max_size = 100, .max_file = 3, .compress = true};
-    struct jsonlog_reader_opts ro = {.path = log_path, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
-    struct jsonlog *l = NULL;
-    struct jsonlog_reader *r = NULL;
-    struct jsonlog_record rec;
-    assert_ok(jsonlog_open(&o, &l, &e));
-    put(l, STDIO_OUT, "line 0 is long enough for the whole file, which has no more than this\n");
-    put(l, STDIO_OUT, "line 1\n");
-    assert_ok(jsonlog_compress(l, &e)); /* begun, not ended */
-    jsonlog_close(l);
-    assert_true(has_file(".1") && !has_file(".1.gz") && !has_file(".gz.tmp"));
-    assert_ok(jsonlog_open(&o, &l, &e));
-    compress_all(l);
-    assert_true(has_file(".1.gz"));
-    auto_free char *gz = mem_printf("%s.1.gz", log_path);
-    int fd = open(gz, O_RDWR | O_CLOEXEC);
-    assert_int_equal(ftruncate(fd, 40), 0);
-    close(fd);
-    assert_ok(jsonlog_reader_open(&ro, &r, &e));
-    assert_int_equal(jsonlog_next(r, &rec, &e), 1);
-    assert_true(str_eq(rec.line, "line 1\n"));
-    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
-    jsonlog_reader_close(r);
-    jsonlog_close(l);
-}
-
-static void following_can_be_cancelled(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    int p[2];
-    assert_int_equal(pipe2(p, O_CLOEXEC), 0);
-    struct jsonlog_reader_opts o = {
-        .path = log_path, .tail = -1, .follow = true, .ended_fd = -1, .cancel_fd = p[0]};
-    struct jsonlog_reader *r = NULL;
-    struct jsonlog_record rec;
-    assert_ok(jsonlog_reader_open(&o, &r, &e));
-    close(p[1]);
-    assert_err(jsonlog_next(r, &rec, &e), ERR_CANCELLED, "cancelled");
-    jsonlog_reader_close(r);
-    close(p[0]);
-    o.cancel_fd = -1;
-    o.until_ns = time_now_ns() + 20 * NS_PER_MS;
-    assert_ok(jsonlog_reader_open(&o, &r, &e));
-    assert_int_equal(jsonlog_next(r, &rec, &e), 0);
-    jsonlog_reader_close(r);
-}
 
 /* ---- attached clients: a hub in a thread */
 
@@ -524,14 +23,14 @@ struct server {
     struct hub *hub;
     int out, err, in; /* our ends of the container's streams */
     int stop;
-    bool ended;
+    int ended; /* eventfd, written when the hub has ended */
     pthread_t thread;
 };
 
 static void hub_ended(void *arg)
 {
     struct server *s = arg;
-    s->ended = true;
+    (void)eventfd_write(s->ended, 1);
 }
 
 static void on_stop(struct source *src, int fd, uint32_t events, void *arg)
@@ -549,16 +48,24 @@ static void *run_server(void *arg)
     return NULL;
 }
 
-static void server_start(struct server *s, const char *driver)
+/* max_buffer_size: 0, output waits for its log. */
+static void server_start(struct server *s, const char *driver, int64_t max_buffer_size)
 {
     struct err e = {0};
     struct log_uri u = LOG_URI_DEFAULT;
+    const char *build = getenv("HULL_BUILD_DIR");
+    auto_free char *program =
+        mem_printf("%s/src/stdio/hull-logger", build != NULL ? build : "build");
     int out[2], err[2], in[2];
+    u.program = program;
     u.driver = driver;
     u.path = log_path;
-    u.attach = sock_path;
+    u.max_buffer_size = max_buffer_size;
+    u.attach = attach_path;
     u.open_stdin = true;
-    *s = (struct server){.loop = loop_new(&e), .stop = eventfd(0, EFD_CLOEXEC)};
+    *s = (struct server){.loop = loop_new(&e),
+                         .stop = eventfd(0, EFD_CLOEXEC),
+                         .ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK) + pipe2(err, O_CLOEXEC | O_NONBLOCK) +
                          pipe2(in, O_CLOEXEC | O_NONBLOCK),
                      0);
@@ -585,6 +92,16 @@ static void server_stop(struct server *s)
     fd_close(s->err);
     fd_close(s->in);
     close(s->stop);
+    close(s->ended);
+}
+
+/* Nobody prints any more: until the hub has ended. */
+static void server_await_end(struct server *s)
+{
+    struct pollfd p = {.fd = s->ended, .events = POLLIN};
+    fd_close(take_fd(&s->out));
+    fd_close(take_fd(&s->err));
+    assert_int_equal(poll(&p, 1, 20000), 1);
 }
 
 /* one frame, waiting at most 10 s */
@@ -612,11 +129,11 @@ static void clients_see_all_streams(void **state)
     struct server s;
     struct attach *a = NULL, *b = NULL;
     unsigned have = 0;
-    server_start(&s, "json-file");
-    assert_ok(
-        attach_open(sock_path, ATTACH_STDIN | ATTACH_STDOUT | ATTACH_STDERR, 5000, &a, &have, &e));
+    server_start(&s, "json-file", 0);
+    assert_ok(attach_open(attach_path, ATTACH_STDIN | ATTACH_STDOUT | ATTACH_STDERR, 5000, &a,
+                          &have, &e));
     assert_int_equal(have, ATTACH_STDIN | ATTACH_STDOUT | ATTACH_STDERR);
-    assert_ok(attach_open(sock_path, ATTACH_STDERR, 5000, &b, NULL, &e));
+    assert_ok(attach_open(attach_path, ATTACH_STDERR, 5000, &b, NULL, &e));
     assert_int_equal(fd_write_all(s.out, "hello", 5), 0);
     struct attach_frame f = receive(a);
     assert_int_equal(f.type, ATTACH_T_STDOUT);
@@ -633,22 +150,22 @@ static void clients_see_all_streams(void **state)
     assert_string_equal(got, "typed");
     assert_ok(attach_close_stdin(a, &e));
     assert_int_equal(read(s.in, got, sizeof(got)), 0);
-    close(s.out), close(s.err);
-    s.out = s.err = -1;
+    fd_close(take_fd(&s.out));
+    fd_close(take_fd(&s.err));
     assert_int_equal(receive(a).type, ATTACH_T_END);
     assert_int_equal(receive(b).type, ATTACH_T_END);
     attach_close(b);
     /* one who comes late is told so */
-    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &b, NULL, &e));
+    assert_ok(attach_open(attach_path, ATTACH_STDOUT, 5000, &b, NULL, &e));
     assert_int_equal(receive(b).type, ATTACH_T_END);
     attach_close(a);
     attach_close(b);
+    server_await_end(&s);
     server_stop(&s);
-    assert_true(s.ended);
-    auto_free char *text = content("");
+    auto_free char *text = log_content("");
     assert_non_null(strstr(text, "{\"log\":\"hello\",\"stream\":\"stdout\""));
     assert_non_null(strstr(text, "{\"log\":\"oops\\n\",\"stream\":\"stderr\""));
-    assert_err(attach_open(sock_path, ATTACH_STDOUT, 5000, &a, NULL, &e), ERR_NOT_FOUND,
+    assert_err(attach_open(attach_path, ATTACH_STDOUT, 5000, &a, NULL, &e), ERR_NOT_FOUND,
                "no such file");
 }
 
@@ -658,8 +175,8 @@ static void only_who_asked_may_type(void **state)
     struct err e = {0};
     struct server s;
     struct attach *a = NULL;
-    server_start(&s, "none");
-    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &a, NULL, &e));
+    server_start(&s, "none", 0);
+    assert_ok(attach_open(attach_path, ATTACH_STDOUT, 5000, &a, NULL, &e));
     assert_int_equal(attach_stdin(a, "x", 1, &e), 1);
     struct attach_frame f = receive(a);
     assert_int_equal(f.type, ATTACH_T_ERROR);
@@ -691,9 +208,9 @@ static void slow_readers_hold_up(void **state)
     struct attach *slow = NULL, *dead = NULL;
     pthread_t thread;
     size_t n = 0;
-    server_start(&s, "none");
-    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &slow, NULL, &e));
-    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &dead, NULL, &e));
+    server_start(&s, "none", 0);
+    assert_ok(attach_open(attach_path, ATTACH_STDOUT, 5000, &slow, NULL, &e));
+    assert_ok(attach_open(attach_path, ATTACH_STDOUT, 5000, &dead, NULL, &e));
     struct pollfd p = {.fd = s.out, .events = POLLOUT}; /* before flood, which gives s.out up */
     assert_int_equal(pthread_create(&thread, NULL, flood, &s), 0);
     while (poll(&p, 1, 200) == 1) /* until the pipe stays full */
@@ -722,8 +239,8 @@ static void the_end_keeps_what_was_printed(void **state)
     struct attach *a = NULL;
     size_t n = 0;
     auto_free char *p = mem_alloc(10000);
-    server_start(&s, "none");
-    assert_ok(attach_open(sock_path, ATTACH_STDOUT, 5000, &a, NULL, &e));
+    server_start(&s, "none", 0);
+    assert_ok(attach_open(attach_path, ATTACH_STDOUT, 5000, &a, NULL, &e));
     assert_int_equal(fd_set_nonblock(s.out, true), 0);
     ssize_t w;
     size_t written = 0;
@@ -739,6 +256,68 @@ static void the_end_keeps_what_was_printed(void **state)
         n += f.data.n;
     assert_int_equal(n, written);
     attach_close(a);
+}
+
+/* ---- logs that output does not wait for */
+
+static void a_queue_loses_nothing_while_there_is_room(void **state)
+{
+    (void)state;
+    struct server s;
+    server_start(&s, "json-file", 1 << 20);
+    for (int i = 0; i < 1000; i++)
+        (void)dprintf(i % 2 == 0 ? s.out : s.err, "line %d\n", i);
+    (void)dprintf(s.out, "unfinished");
+    server_await_end(&s);
+    server_stop(&s);
+    auto_free char *text = log_content("");
+    size_t n = 0;
+    for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
+        n++;
+    assert_int_equal(n, 1001);
+    assert_non_null(strstr(text, "{\"log\":\"line 998\\n\",\"stream\":\"stdout\""));
+    assert_non_null(strstr(text, "{\"log\":\"line 999\\n\",\"stream\":\"stderr\""));
+    assert_non_null(strstr(text, "{\"log\":\"unfinished\",\"stream\":\"stdout\""));
+}
+
+#define LONG_LINES 2000
+#define LONG_LINE 6000 /* more than a pipe takes at once or not at all */
+
+/* A log that nobody reads stands for a disk that is stuck: what is printed meanwhile goes on. */
+static void a_full_queue_drops_whole_records(void **state)
+{
+    (void)state;
+    struct server s;
+    struct buf got = BUF_MAX(64 << 20);
+    auto_free char *line = mem_alloc(LONG_LINE + 1);
+    auto_free char *scratch = mem_alloc(2 * LONG_LINE);
+    assert_int_equal(mkfifo(log_path, 0600), 0);
+    server_start(&s, "json-file", 100000);
+    memset(line, '.', LONG_LINE);
+    for (int i = 0; i < LONG_LINES; i++) {
+        int n = snprintf(line, LONG_LINE, "%d ", i);
+        line[n] = '.';
+        line[LONG_LINE - 1] = '\n';
+        assert_int_equal(fd_write_all(s.out, line, LONG_LINE), 0);
+    }
+    auto_fd int log = open(log_path, O_RDONLY | O_CLOEXEC);
+    fd_close(take_fd(&s.out));
+    fd_close(take_fd(&s.err));
+    assert_int_equal(fd_read_to_end(log, &got), 0);
+    server_await_end(&s);
+    server_stop(&s);
+    struct str rest = {buf_cstr(&got), got.n};
+    int64_t n = 0, last = -1;
+    for (; rest.n > 0; n++) {
+        struct jsonlog_record rec;
+        int64_t number = -1;
+        assert_true(jsonlog_parse(str_cut(&rest, '\n'), scratch, &rec));
+        assert_int_equal(rec.line.n, LONG_LINE);
+        assert_true(str_to_i64(str_cut(&rec.line, ' '), last + 1, LONG_LINES, &number));
+        last = number;
+    }
+    assert_true(n > 10 && n < LONG_LINES / 2);
+    buf_done(&got);
 }
 
 /* ---- pumps */
@@ -792,24 +371,13 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(uris_read_and_written),
-        cmocka_unit_test(bad_uris_are_named),
-        cmocka_unit_test_setup(lines_look_as_dockers, clean),
-        cmocka_unit_test_setup(long_lines_become_pieces, clean),
-        cmocka_unit_test_setup(torn_ends_are_mended, clean),
-        cmocka_unit_test_setup(files_rotate, clean),
-        cmocka_unit_test_setup(tails_cross_files, clean),
-        cmocka_unit_test_setup(bad_lines_are_skipped, clean),
-        cmocka_unit_test_setup(following_loses_nothing, clean),
-        cmocka_unit_test_setup(following_loses_nothing_that_is_compressed, clean),
-        cmocka_unit_test_setup(compressed_files_are_read_back, clean),
-        cmocka_unit_test_setup(damaged_compressed_files_are_skipped, clean),
-        cmocka_unit_test_setup(following_can_be_cancelled, clean),
-        cmocka_unit_test_setup(clients_see_all_streams, clean),
-        cmocka_unit_test_setup(only_who_asked_may_type, clean),
-        cmocka_unit_test_setup(slow_readers_hold_up, clean),
-        cmocka_unit_test_setup(the_end_keeps_what_was_printed, clean),
+        cmocka_unit_test_setup(clients_see_all_streams, log_dir_clean),
+        cmocka_unit_test_setup(only_who_asked_may_type, log_dir_clean),
+        cmocka_unit_test_setup(slow_readers_hold_up, log_dir_clean),
+        cmocka_unit_test_setup(the_end_keeps_what_was_printed, log_dir_clean),
+        cmocka_unit_test_setup(a_queue_loses_nothing_while_there_is_room, log_dir_clean),
+        cmocka_unit_test_setup(a_full_queue_drops_whole_records, log_dir_clean),
         cmocka_unit_test(pumps_copy_all),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, log_dir_make, log_dir_remove);
 }
