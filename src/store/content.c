@@ -217,6 +217,6 @@ int content_hold(struct store *s, const struct scope *sc, const char *digest, st
     struct content_info info;
     TRY(tx_begin(&t, &s->db, TX_WRITE, e));
     TRY(load(&t, sc->ns, digest, a, &info, e));
-    TRY(scope_hold(&t, sc, "content", digest, e));
+    TRY(scope_hold(s, &t, sc, "content", digest, e));
     return tx_commit(&t, e);
 }

@@ -2,6 +2,10 @@
  * The garbage collector: the objects of all namespaces become a graph of nodes (in an arena), roots
  * are marked with what they reach, and the rest is deleted in the same transaction. Files go after
  * the commit; what a crash leaves of them, the next start removes.
+ *
+ * A client without a lease makes a blob or a snapshot first and refers to it later, so that the
+ * collector's own thread spares for FRESH_S what was made that way. A collection somebody waits for
+ * spares nothing.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -12,7 +16,7 @@
 #include "store/snapshot.h"
 #include "store/state.h"
 
-enum { SETTLE_MS = 100, IDLE_S = 60, RETRY_S = 2 };
+enum { SETTLE_MS = 100, IDLE_S = 60, RETRY_S = 2, FRESH_S = 600 };
 #define INGEST_LIFE_NS (24LL * 3600 * NS_PER_S)
 
 struct node {
@@ -29,9 +33,11 @@ struct graph {
     VEC(struct node *) todo;
 };
 
+#define KEY_FORMAT "%s\n%s\n%s"
+
 static const char *key_for(struct graph *g, const char *type, const char *ns, const char *id)
 {
-    return arena_printf(g->a, "%s\n%s\n%s", type, ns, id);
+    return arena_printf(g->a, KEY_FORMAT, type, ns, id);
 }
 
 /* The node, made when new: references may come before what they refer to. */
@@ -249,6 +255,33 @@ static int read_leases(struct graph *g, struct tx *t, const struct strv *dead, i
     return more;
 }
 
+/* ---- what is spared ---- */
+
+void gc_spare(struct store *s, const char *ns, const char *resource, const char *id)
+{
+    auto_free char *key = mem_printf(KEY_FORMAT, node_type(resource), ns, id);
+    pthread_mutex_lock(&s->lock);
+    map_put(&s->fresh, key, (void *)(intptr_t)(time_mono_ns() / NS_PER_S + FRESH_S));
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void mark_fresh(struct store *s, struct graph *g)
+{
+    int64_t now_s = time_mono_ns() / NS_PER_S;
+    struct strv over = {0};
+    pthread_mutex_lock(&s->lock);
+    map_each(ent, &s->fresh) {
+        struct node *n = map_get(&g->nodes, ent->key);
+        if ((intptr_t)ent->val < now_s)
+            vec_push_in(g->a, &over, arena_strdup(g->a, ent->key));
+        else if (n != NULL)
+            mark(g, n);
+    }
+    vec_each(key, &over)
+        map_del(&s->fresh, *key);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void propagate(struct graph *g)
 {
     while (g->todo.n > 0) {
@@ -297,8 +330,8 @@ static int delete_one(struct store *s, struct tx *t, struct graph *g, struct nod
     return 0;
 }
 
-static int collect(struct store *s, struct graph *g, const struct strv *dead, struct garbage *out,
-                   struct err *e)
+static int collect(struct store *s, struct graph *g, const struct strv *dead, bool spare,
+                   struct garbage *out, struct err *e)
 {
     auto_tx struct tx t = {0};
     int64_t now = time_now_ns();
@@ -309,6 +342,8 @@ static int collect(struct store *s, struct graph *g, const struct strv *dead, st
     TRY(read_containers(g, &t, e));
     TRY(read_ingests(g, &t, now, e));
     TRY(read_leases(g, &t, dead, now, e));
+    if (spare)
+        mark_fresh(s, g);
     propagate(g);
     map_each(ent, &g->nodes) {
         struct node *n = ent->val;
@@ -348,13 +383,13 @@ static void give_back(struct store *s, struct strv *dead)
     pthread_mutex_unlock(&s->lock);
 }
 
-int store_gc(struct store *s, struct err *e)
+static int gc(struct store *s, bool spare, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     struct graph g = {.a = a};
     struct garbage gone = {0};
     auto_strv struct strv dead = take_dead(s);
-    int r = collect(s, &g, &dead, &gone, e);
+    int r = collect(s, &g, &dead, spare, &gone, e);
     map_done(&g.nodes);
     if (r < 0) {
         give_back(s, &dead);
@@ -369,6 +404,11 @@ int store_gc(struct store *s, struct err *e)
     }
     tell(s, &gone);
     return snapshot_cleanup(s, e);
+}
+
+int store_gc(struct store *s, struct err *e)
+{
+    return gc(s, false, e);
 }
 
 void store_gc_soon(struct store *s)
@@ -404,7 +444,7 @@ void *gc_main(void *store)
         s->gc_wanted = false;
         pthread_mutex_unlock(&s->lock);
         struct err e = {0};
-        if (store_gc(s, &e) < 0)
+        if (gc(s, true, &e) < 0)
             log_warn("garbage collection failed", "error", e.msg, NULL);
         pthread_mutex_lock(&s->lock);
     }

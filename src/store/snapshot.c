@@ -398,7 +398,7 @@ static int insert(struct store *s, const struct scope *sc, struct snap *sn, cons
                    : -1;
     sn->id = sqlite3_last_insert_rowid(t.db->h);
     TRY(load_lineage(&t, sn->parent, a, lower, e));
-    TRY(scope_hold(&t, sc, "snapshots/" SNAPSHOTTER, key, e));
+    TRY(scope_hold(s, &t, sc, "snapshots/" SNAPSHOTTER, key, e));
     return tx_commit(&t, e);
 }
 
@@ -482,7 +482,7 @@ static int commit_rows(struct store *s, const struct scope *sc, const char *name
                 "DELETE FROM lease_resource WHERE ns=? AND type='snapshots/" SNAPSHOTTER
                 "' AND id=?",
                 "ss", sc->ns, key));
-    TRY(scope_hold(&t, sc, "snapshots/" SNAPSHOTTER, name, e));
+    TRY(scope_hold(s, &t, sc, "snapshots/" SNAPSHOTTER, name, e));
     return tx_commit(&t, e);
 }
 

@@ -19,6 +19,7 @@ struct store {
     struct map open_refs;    /* "NS/REF" of open writers: struct content_writer * */
     struct list in_flight;   /* work that a second caller waits for: see flight.h */
     struct strv dead_leases; /* "NS\nID": the database could not be told yet */
+    struct map fresh;        /* made without a lease, by the collector's keys: see gc.c */
     bool stopping, gc_wanted;
     pthread_cond_t wake; /* the collector's: it is no request thread */
     pthread_t gc_thread;
@@ -33,16 +34,20 @@ void store_emit(struct store *s, const struct store_event *ev);
 /** The namespace of a call, checked: PRECONDITION `namespace is required: failed precondition`. */
 int scope_check(const struct scope *sc, struct err *e);
 
-/** Within t: give the object to the call's lease, if it has one. NOT_FOUND when the lease is gone.
- */
-int scope_hold(struct tx *t, const struct scope *sc, const char *type, const char *id,
-               struct err *e);
+/** Within t: give the object to the call's lease, or, if it has none, spare it for a while.
+ * NOT_FOUND when the lease is gone. */
+int scope_hold(struct store *s, struct tx *t, const struct scope *sc, const char *type,
+               const char *id, struct err *e);
 
 /** Within t: the namespace exists from now on. */
 int ns_touch(struct tx *t, const char *ns, struct err *e);
 
 /** Everything written so far to the store's file system is on disk. Callers share one sync. */
 int store_sync(struct store *s, struct err *e);
+
+/** The object was just made and nothing may refer to it yet: the collector's thread leaves it alone
+ * for a while. resource: as in leases. */
+void gc_spare(struct store *s, const char *ns, const char *resource, const char *id);
 
 /** The collector's thread: see gc.c. */
 void *gc_main(void *store);

@@ -79,12 +79,14 @@ int scope_check(const struct scope *sc, struct err *e)
     return store_check_id("namespace", sc->ns, e);
 }
 
-int scope_hold(struct tx *t, const struct scope *sc, const char *type, const char *id,
-               struct err *e)
+int scope_hold(struct store *s, struct tx *t, const struct scope *sc, const char *type,
+               const char *id, struct err *e)
 {
     int64_t one = 0;
-    if (sc->lease == NULL || sc->lease[0] == 0)
+    if (sc->lease == NULL || sc->lease[0] == 0) {
+        gc_spare(s, sc->ns, type, id);
         return 0;
+    }
     int found =
         db_i64(t, e, &one, "SELECT 1 FROM lease WHERE ns=? AND id=?", "ss", sc->ns, sc->lease);
     TRY(found);
@@ -337,6 +339,7 @@ void store_close(struct store *s)
     fd_close(s->snapshots_fd);
     strv_done(&s->dead_leases);
     map_done(&s->open_refs);
+    map_done(&s->fresh);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->sync_lock);
     pthread_mutex_destroy(&s->lock);

@@ -75,7 +75,7 @@ static int claim_row(struct content_writer *w, struct err *e)
                          w->expected);
         TRY(has);
         if (has > 0) {
-            TRY(scope_hold(&t, &sc, "content", w->expected, e));
+            TRY(scope_hold(w->s, &t, &sc, "content", w->expected, e));
             TRY(tx_commit(&t, e));
             return err_set(e, ERR_EXISTS, "content %s: already exists", w->expected);
         }
@@ -95,7 +95,7 @@ static int claim_row(struct content_writer *w, struct err *e)
                     "ssisi", w->ns, w->ref, w->total, w->expected, w->started_ns));
         w->id = sqlite3_last_insert_rowid(t.db->h);
     }
-    TRY(scope_hold(&t, &sc, "ingests", w->ref, e));
+    TRY(scope_hold(w->s, &t, &sc, "ingests", w->ref, e));
     return tx_commit(&t, e);
 }
 
@@ -275,7 +275,7 @@ static int swap_rows(struct content_writer *w, struct tx *t, const char *labels,
     TRY(db_exec(t, e, "DELETE FROM ingest WHERE id=?", "i", w->id));
     TRY(db_exec(t, e, "DELETE FROM lease_resource WHERE ns=? AND type='ingests' AND id=?", "ss",
                 w->ns, w->ref));
-    TRY(scope_hold(t, &sc, "content", w->digest, e));
+    TRY(scope_hold(w->s, t, &sc, "content", w->digest, e));
     return fresh > 0 ? 0 : 1;
 }
 
