@@ -179,6 +179,8 @@ static int receive_all(struct job *j, struct buf *out, struct err *e)
     while (true) {
         TRY(wait_readable(j, deadline, e));
         ssize_t n = fd_recv(j->sock, packet, PACKET_MAX, NULL, 0, NULL);
+        if (n == -ECONNRESET) /* it ended with notices unread; what it said comes behind this */
+            continue;
         if (n <= 0)
             return died(j, e);
         switch (packet[0]) {
