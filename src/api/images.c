@@ -3,6 +3,7 @@
 
 #include "api/route.h"
 #include "engine/image_commit.h"
+#include "types/oci_image.h"
 
 /* A stream that wrote nothing still owes an answer. */
 static int end_stream(struct req *rq)
@@ -67,18 +68,56 @@ HANDLER(post_image_create)
     return end_stream(rq);
 }
 
+/* Platforms that a query names, each as JSON; none for clients that are older than that. */
+static int platforms_of(const struct req *rq, const char *key, int since, struct oci_platform **out,
+                        size_t *out_n, struct err *e)
+{
+    struct strv all = rq->version >= since ? req_query_all(rq, key) : (struct strv){0};
+    *out = arena_alloc_array(rq->arena, all.n + 1, sizeof(**out));
+    *out_n = 0;
+    vec_each(text, &all) {
+        struct oci_platform *p = &(*out)[*out_n];
+        if (**text == '\0')
+            continue;
+        if (json_parse(&oci_platform_json, p, *text, strlen(*text), rq->arena, e) < 0)
+            return err_wrap(e, "failed to parse platform");
+        if (p->os == NULL || p->os[0] == '\0' || p->architecture == NULL ||
+            p->architecture[0] == '\0')
+            return err_set(e, ERR_INVALID, "both OS and Architecture must be provided");
+        TRY(oci_platform_parse(oci_platform_format(p, rq->arena), rq->arena, p, e));
+        (*out_n)++;
+    }
+    return 0;
+}
+
+/* One of them; NULL: none is named. */
+static int platform_of(const struct req *rq, int since, const struct oci_platform **out,
+                       struct err *e)
+{
+    struct oci_platform *v;
+    size_t n;
+    TRY(platforms_of(rq, "platform", since, &v, &n, e));
+    if (n > 1)
+        return err_set(e, ERR_INVALID, "multiple platform parameters not supported");
+    *out = n == 1 ? v : NULL;
+    return 0;
+}
+
 HANDLER(post_image_load)
 {
     struct sink sink = req_sink_now(rq, "application/json");
-    TRY(image_load(rq->engine, req_flag_or(rq, "quiet", true),
-                   &(struct source_stream){req_body_read, rq}, &sink, req_cancel_fd(rq), e));
+    struct load_opts o = {.quiet = req_flag_or(rq, "quiet", true), .cancel_fd = req_cancel_fd(rq)};
+    TRY(platform_of(rq, 48, &o.platform, e));
+    TRY(image_load(rq->engine, &o, &(struct source_stream){req_body_read, rq}, &sink, e));
     return end_stream(rq);
 }
 
 static int save(struct req *rq, const struct strv *names, struct err *e)
 {
     struct sink sink = req_sink(rq, "application/x-tar");
-    return image_save(rq->engine, names, &sink, req_cancel_fd(rq), e);
+    const struct oci_platform *p;
+    TRY(platform_of(rq, 48, &p, e));
+    return image_save(rq->engine, names, p, &sink, req_cancel_fd(rq), e);
 }
 
 HANDLER(get_image_save)
@@ -97,14 +136,21 @@ HANDLER(get_images_save)
 HANDLER(get_image)
 {
     auto_buf struct buf b = REQ_DOC;
-    TRY(image_inspect(rq->engine, rq->vars[0], rq->version, &b, e));
+    const struct oci_platform *p;
+    TRY(platform_of(rq, 49, &p, e));
+    if (p != NULL && req_flag(rq, "manifests"))
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: manifests and platform options cannot both be set");
+    TRY(image_inspect(rq->engine, rq->vars[0], p, rq->version, &b, e));
     return req_reply(rq, 200, &b);
 }
 
 HANDLER(get_image_history)
 {
     auto_buf struct buf b = REQ_DOC;
-    TRY(image_history(rq->engine, rq->vars[0], &b, e));
+    const struct oci_platform *p;
+    TRY(platform_of(rq, 48, &p, e));
+    TRY(image_history(rq->engine, rq->vars[0], p, &b, e));
     return req_reply(rq, 200, &b);
 }
 
@@ -118,8 +164,11 @@ HANDLER(post_image_tag)
 HANDLER(delete_image)
 {
     auto_buf struct buf b = REQ_DOC;
-    TRY(image_remove(rq->engine, rq->vars[0], req_flag(rq, "force"), req_flag(rq, "noprune"), &b,
-                     e));
+    struct image_remove_opts o = {.force = req_flag(rq, "force")}; /* images have no parents here */
+    struct oci_platform *platforms;
+    TRY(platforms_of(rq, "platforms", 50, &platforms, &o.n_platforms, e));
+    o.platforms = platforms;
+    TRY(image_remove(rq->engine, rq->vars[0], &o, &b, e));
     return req_reply(rq, 200, &b);
 }
 

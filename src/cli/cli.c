@@ -14,6 +14,7 @@
 #include "cli/config.h"
 #include "rpc/tls.h"
 #include "sys/path.h"
+#include "types/oci_image.h"
 
 #define HULL_SOCKET "/run/hull/hull.sock"
 #define DOCKER_SOCKET "/var/run/docker.sock"
@@ -279,6 +280,19 @@ const char *cli_query(struct cli *c, const char *path, const char *key, const ch
     buf_printf(&b, "%s%c%s=", path, strchr(path, '?') == NULL ? '?' : '&', key);
     http_encode_query(&b, value);
     return arena_strdup(c->arena, buf_cstr(&b));
+}
+
+int cli_platform(struct cli *cli, const char *text, const char **out, struct err *e)
+{
+    auto_buf struct buf b = BUF_MAX(4096);
+    struct oci_platform p;
+    *out = NULL;
+    if (text == NULL)
+        return 0;
+    TRY(oci_platform_parse(text, cli->arena, &p, e));
+    json_write(&oci_platform_json, &p, &b);
+    *out = arena_strdup(cli->arena, buf_cstr(&b));
+    return 0;
 }
 
 int cli_filters(struct cli *c, const struct strv *words, const char **out, struct err *e)

@@ -80,6 +80,9 @@ const char *cli_path(struct cli *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
  * path. */
 const char *cli_query(struct cli *c, const char *path, const char *key, const char *value);
 
+/** A platform ("linux/arm64") as queries carry it: JSON, in the arena; NULL for NULL. INVALID. */
+int cli_platform(struct cli *cli, const char *text, const char **out, struct err *e);
+
 /** The filters parameter from "key=value" words. INVALID: "invalid argument "x": must be in format
  * KEY=VALUE". */
 int cli_filters(struct cli *c, const struct strv *words, const char **out, struct err *e);

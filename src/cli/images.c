@@ -12,7 +12,7 @@
 struct images_opts {
     bool all, digests, no_trunc, quiet, force, no_prune, human;
     const char *format, *platform;
-    struct strv filter, platforms;
+    struct strv filter, platforms; /* platforms: of rmi */
 };
 
 static const struct table_col image_cols[] = {
@@ -125,6 +125,15 @@ static int remove_one(struct call *c, const char *name, struct err *e)
     const char *path = cli_path(cli, "/images/%s", name);
     path = cli_query(cli, path, "force", o->force ? "1" : NULL);
     path = cli_query(cli, path, "noprune", o->no_prune ? "1" : NULL);
+    vec_each(list_text, &o->platforms) {
+        struct str rest = str_of(*list_text);
+        while (rest.n > 0) {
+            struct str one = str_cut(&rest, ',');
+            const char *platform;
+            TRY(cli_platform(cli, arena_strndup(cli->arena, one.p, one.n), &platform, e));
+            path = cli_query(cli, path, "platforms", platform);
+        }
+    }
     auto_http_resp struct http_resp *r = NULL;
     struct cli_req rq = {.method = "DELETE", .path = path};
     void *list;
@@ -218,7 +227,12 @@ static int history_run(struct call *c, struct err *e)
     auto_buf struct buf body = BUF_MAX(CLI_BODY_MAX);
     void *list;
     size_t n;
-    TRY(cli_raw(cli, cli_path(cli, "/images/%s/history", c->args.v[0]), &body, e));
+    const char *platform;
+    TRY(cli_platform(cli, o->platform, &platform, e));
+    TRY(cli_raw(
+        cli,
+        cli_query(cli, cli_path(cli, "/images/%s/history", c->args.v[0]), "platform", platform),
+        &body, e));
     TRY(json_parse_list(&image_history_json, &list, &n, buf_cstr(&body), body.n, cli->arena, e));
     for (size_t i = 0; i < n; i++)
         add_history(&t, (struct image_history *)list + i, o, human);
@@ -246,7 +260,9 @@ static const struct flag images_table[] = {
 static const struct flag rmi_table[] = {
     OPT("force", 'f', BOOL, force, "Force removal of the image"),
     OPT("no-prune", 0, BOOL, no_prune, "Do not delete untagged parents"),
-    MISSING("platform"),
+    OPT("platform", 0, LIST, platforms,
+        "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., "
+        "\"linux/amd64\")"),
 };
 static const struct flag history_table[] = {
     OPT("format", 0, STR, format,
@@ -254,7 +270,9 @@ static const struct flag history_table[] = {
     OPT("human", 'H', BOOL, human, "Print sizes and dates in human readable format (default true)"),
     OPT("no-trunc", 0, BOOL, no_trunc, "Don't truncate output"),
     OPT("quiet", 'q', BOOL, quiet, "Only show image IDs"),
-    MISSING("platform"),
+    OPT("platform", 0, STR, platform,
+        "Show history for the given platform. Formatted as \"os[/arch[/variant]]\" (e.g., "
+        "\"linux/amd64\")"),
 };
 static const struct flag_set images_set = FLAGS(images_table), rmi_set = FLAGS(rmi_table),
                              history_set = FLAGS(history_table);

@@ -11,7 +11,7 @@
 #define EXIT_TEMPLATE 64 /* what docker exits with for a bad template here */
 
 struct inspect_opts {
-    const char *format, *type;
+    const char *format, *type, *platform;
     bool size, verbose;
 };
 
@@ -33,6 +33,9 @@ static int fetch(struct call *c, const struct kind *k, const char *name, struct 
         arena_printf(c->cli->arena, "%s%s%s", k->before, cli_path(c->cli, "%s", name), k->behind);
     if (k == &kinds[0])
         path = cli_query(c->cli, path, "size", o->size ? "1" : NULL);
+    const char *platform;
+    TRY(cli_platform(c->cli, o->platform, &platform, e));
+    path = cli_query(c->cli, path, "platform", platform);
     return cli_raw(c->cli, path, out, e);
 }
 
@@ -160,12 +163,21 @@ static const struct flag table[] = {
     OPT("size", 's', BOOL, size, "Display total file sizes if the type is container"),
     OPT("type", 0, STR, type, "Only inspect objects of the given type"),
 };
+static const struct flag image_table[] = {
+    OPT("format", 'f', STR, format, "Format output using a custom template: 'json' or 'TEMPLATE'"),
+    OPT("platform", 0, STR, platform,
+        "Inspect a specific platform of the multi-platform image. If the image or the server is "
+        "not "
+        "multi-platform capable, the command will error out if the platform does not match. "
+        "'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)"),
+};
 static const struct flag plain_table[] = {
     OPT("format", 'f', STR, format, "Format output using a custom template: 'json' or 'TEMPLATE'"),
     OPT("size", 's', BOOL, size, NULL),
     OPT("verbose", 'v', BOOL, verbose, NULL),
 };
-static const struct flag_set flags = FLAGS(table), plain_flags = FLAGS(plain_table);
+static const struct flag_set flags = FLAGS(table), plain_flags = FLAGS(plain_table),
+                             image_flags = FLAGS(image_table);
 
 #define INSPECT(ident, words, arg, set, what)      \
     const struct command cmd_##ident = {           \
@@ -181,7 +193,7 @@ static const struct flag_set flags = FLAGS(table), plain_flags = FLAGS(plain_tab
 INSPECT(inspect, "inspect", "NAME|ID", &flags, "Return low-level information on objects")
 INSPECT(container_inspect, "container inspect", "CONTAINER", &plain_flags,
         "Display detailed information on one or more containers")
-INSPECT(image_inspect, "image inspect", "IMAGE", &plain_flags,
+INSPECT(image_inspect, "image inspect", "IMAGE", &image_flags,
         "Display detailed information on one or more images")
 INSPECT(network_inspect, "network inspect", "NETWORK", &plain_flags,
         "Display detailed information on one or more networks")

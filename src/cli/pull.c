@@ -10,7 +10,6 @@
 #include "cli/table.h"
 #include "sys/fd.h"
 #include "types/image.h"
-#include "types/oci_image.h"
 #include "types/reference.h"
 
 struct pull_opts {
@@ -77,19 +76,6 @@ static void take_note(void *arg, const char *json)
     vec_push_in(n->a, &n->v, text);
 }
 
-static int platform_json(struct cli *cli, const char *text, const char **out, struct err *e)
-{
-    auto_buf struct buf b = BUF_MAX(4096);
-    struct oci_platform p;
-    *out = NULL;
-    if (text == NULL)
-        return 0;
-    TRY(oci_platform_parse(text, cli->arena, &p, e));
-    json_write(&oci_platform_json, &p, &b);
-    *out = arena_strdup(cli->arena, buf_cstr(&b));
-    return 0;
-}
-
 static int push_run(struct call *c, struct err *e)
 {
     const struct pull_opts *o = c->opts;
@@ -105,7 +91,7 @@ static int push_run(struct call *c, struct err *e)
     if (added && !o->quiet)
         put_line("Using default tag: latest");
     (void)fflush(stdout);
-    TRY(platform_json(cli, o->platform, &platform, e));
+    TRY(cli_platform(cli, o->platform, &platform, e));
     TRY(cli_registry_auth(cli, name, &auth, e));
     const char *path = cli_query(cli, cli_path(cli, "/images/%s/push", name), "tag", tag);
     path = cli_query(cli, path, "platform", platform);
@@ -152,10 +138,11 @@ static int load_run(struct call *c, struct err *e)
     auto_fd int fd = -1;
     if (o->input == NULL && term_is(0))
         return err_set(e, ERR_INVALID, "requested load from stdin, but stdin is empty");
+    const char *platform,
+        *path = cli_query(c->cli, "/images/load", "quiet", o->quiet || !term_is(1) ? "1" : "0");
+    TRY(cli_platform(c->cli, o->platform, &platform, e));
     TRY(open_input(o->input, &fd, e));
-    return upload(c,
-                  cli_query(c->cli, "/images/load", "quiet", o->quiet || !term_is(1) ? "1" : "0"),
-                  fd, false, e);
+    return upload(c, cli_query(c->cli, path, "platform", platform), fd, false, e);
 }
 
 static int import_run(struct call *c, struct err *e)
@@ -201,7 +188,9 @@ static const struct flag push_table[] = {
 static const struct flag load_table[] = {
     OPT("input", 'i', STR, input, "Read from tar archive file, instead of STDIN"),
     OPT("quiet", 'q', BOOL, quiet, "Suppress the load output"),
-    {"platform", 0, FLAG_MISSING, 0, NULL, NULL},
+    OPT("platform", 0, STR, platform,
+        "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., "
+        "\"linux/amd64\")"),
 };
 static const struct flag import_table[] = {
     OPT("change", 'c', LIST, change, "Apply Dockerfile instruction to the created image"),

@@ -12,7 +12,7 @@
 enum { CHUNK = 64 << 10 };
 
 struct save_opts {
-    const char *output;
+    const char *output, *platform;
 };
 
 static int copy_body(struct http_resp *r, int fd, const char *name, struct err *e)
@@ -85,6 +85,10 @@ static int save_run(struct call *c, struct err *e)
     const char *path = "/images/get";
     for (size_t i = 0; i < c->args.n; i++)
         path = cli_query(c->cli, path, "names", c->args.v[i]);
+    const struct save_opts *o = c->opts;
+    const char *platform;
+    TRY(cli_platform(c->cli, o->platform, &platform, e));
+    path = cli_query(c->cli, path, "platform", platform);
     return fetch(c, path, "cowardly refusing to save to a terminal. Use the -o flag or redirect",
                  e);
 }
@@ -98,7 +102,9 @@ static int export_run(struct call *c, struct err *e)
 static const struct flag save_table[] = {
     {"output", 'o', FLAG_STR, offsetof(struct save_opts, output), NULL,
      "Write to a file, instead of STDOUT"},
-    {"platform", 0, FLAG_MISSING, 0, NULL, NULL},
+    {"platform", 0, FLAG_STR, offsetof(struct save_opts, platform), NULL,
+     "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., "
+     "\"linux/amd64\")"},
 };
 static const struct flag_set save_set = FLAGS(save_table), export_set = {save_table, 1};
 

@@ -268,3 +268,13 @@ int ctd_content_abort(struct ctd *c, const char *ref, struct err *e)
     req.ref = (char *)ref;
     return ctd_call(c, CONTENT "Abort", &req.base, NULL, &pb__empty__descriptor, a, &r, e);
 }
+
+int ctd_content_delete(struct ctd *c, const char *digest, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    Content__DeleteContentRequest req = CONTENT__DELETE_CONTENT_REQUEST__INIT;
+    Pb__Empty *r;
+
+    req.digest = (char *)digest;
+    return ctd_call(c, CONTENT "Delete", &req.base, NULL, &pb__empty__descriptor, a, &r, e);
+}

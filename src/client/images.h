@@ -47,6 +47,8 @@ struct ctd_blob {
 /** All blobs, and all that is being written or was left half written. */
 int ctd_content_list(struct ctd *c, struct arena *a, struct ctd_blob **out, size_t *out_n,
                      struct err *e);
+/** Take a blob away, whoever refers to it. NOT_FOUND. */
+int ctd_content_delete(struct ctd *c, const char *digest, struct err *e);
 /** Throw away what is half written. UNAVAILABLE while somebody writes it. */
 int ctd_content_abort(struct ctd *c, const char *ref, struct err *e);
 

@@ -16,6 +16,7 @@
 #include "proto/streaming.pb-c.h"
 #include "proto/transfer.pb-c.h"
 #include "proto/transfer_types.pb-c.h"
+#include "types/oci_descriptor.h"
 
 enum {
     DATA_CHUNK = 32 << 10,     /* bytes in one message; the original takes no longer ones */
@@ -398,6 +399,18 @@ int ctd_push(struct ctd *c, const struct transfer_pull *p, struct err *e)
     return run(&x, e);
 }
 
+static Types__Platform *platform_of(const struct oci_platform *p, struct arena *a)
+{
+    Types__Platform *out = ARENA_NEW(a, Types__Platform);
+
+    types__platform__init(out);
+    out->os = (char *)p->os;
+    out->architecture = (char *)p->architecture;
+    if (p->variant != NULL)
+        out->variant = (char *)p->variant;
+    return out;
+}
+
 int ctd_import(struct ctd *c, const struct transfer_import *p, struct err *e)
 {
     auto_arena struct arena *names = arena_new();
@@ -424,6 +437,12 @@ int ctd_import(struct ctd *c, const struct transfer_import *p, struct err *e)
     unpack.snapshotter = (char *)p->snapshotter;
     store.unpacks = unpacks;
     store.n_unpacks = p->snapshotter != NULL;
+    Types__Platform *platform = p->platform != NULL ? platform_of(p->platform, names) : NULL;
+    if (platform != NULL) {
+        unpack.platform = platform;
+        store.platforms = &platform;
+        store.n_platforms = 1;
+    }
     TRY(start(&x, &source.base, &store.base, progress_id, e));
     return run(&x, e);
 }
@@ -454,6 +473,11 @@ int ctd_export(struct ctd *c, const struct transfer_export *p, struct err *e)
         transfer__image_reference__init(r);
         r->name = *name;
         store.extra_references[store.n_extra_references++] = r;
+    }
+    Types__Platform *platform = p->platform != NULL ? platform_of(p->platform, names) : NULL;
+    if (platform != NULL) {
+        destination.platforms = &platform;
+        destination.n_platforms = 1;
     }
     TRY(start(&x, &store.base, &destination.base, progress_id, e));
     return run(&x, e);

@@ -47,18 +47,22 @@ struct transfer_pull {
 int ctd_pull(struct ctd *c, const struct transfer_pull *p, struct err *e);
 int ctd_push(struct ctd *c, const struct transfer_pull *p, struct err *e);
 
+struct oci_platform; /* types/oci_descriptor.h */
+
 struct transfer_import {
     transfer_read_fn *read;         /* the archive */
     transfer_progress_fn *progress; /* "saved" reports the name of each image; may be NULL */
     void *arg;
     const char *snapshotter;
-    const char *prefix; /* unnamed images are stored as prefix@digest */
+    const char *prefix;                  /* unnamed images are stored as prefix@digest */
+    const struct oci_platform *platform; /* only this one; NULL: all */
     int cancel_fd;
 };
 int ctd_import(struct ctd *c, const struct transfer_import *p, struct err *e);
 
 struct transfer_export {
-    const struct strv *names; /* full references */
+    const struct strv *names;            /* full references */
+    const struct oci_platform *platform; /* only this one; NULL: all that is there */
     transfer_write_fn *write;
     void *arg;
     int cancel_fd;

@@ -118,7 +118,8 @@ static int import(struct transfer *x, const void *source, const void *destinatio
         pump_end(pump, true);
     stream_close(st);
     if (lease != NULL)
-        lease_end_transfer(x->d->store, &x->sc, lease, false, false);
+        /* the platforms that were not asked for are gone when the client hears of it */
+        lease_end_transfer(x->d->store, &x->sc, lease, false, to->n_platforms > 0);
     const struct transfer_report end = {.event = "Completed import"};
     if (r == 0)
         transfer_report(x, &end);

@@ -83,6 +83,13 @@ static int read_doc(struct engine *g, const char *digest, size_t max, const stru
     return 0;
 }
 
+void image_cache_clear(struct engine *g)
+{
+    pthread_mutex_lock(&g->images->lock);
+    cache_clear(g->images);
+    pthread_mutex_unlock(&g->images->lock);
+}
+
 /* The manifest of the platform, following an index. */
 static int find_manifest(struct engine *g, const struct oci_platform *platform, struct image *i,
                          struct err *e)
@@ -147,6 +154,57 @@ int image_load_target(struct engine *g, const char *digest, const char *media_ty
     i->target_size = size;
     TRY(load(g, platform, i, e));
     cache_put(g->images, key, i);
+    *out = TAKE_PTR(i);
+    return 0;
+}
+
+/* The index of an image whose own platform is not here; what of it is. */
+static int load_any(struct engine *g, const struct ctd_image *found, struct image **out,
+                    struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct oci_index index;
+    struct err missing = *e;
+
+    if (!oci_is_index(found->media_type) || missing.kind != ERR_NOT_FOUND)
+        return -1;
+    err_clear(e);
+    TRY(read_doc(g, found->digest, OCI_MANIFEST_MAX, &oci_index_json, &index, a, e));
+    vec_each(d, &index.manifests) {
+        struct err ignored = {0};
+
+        if (d->platform != NULL && strcmp(d->platform->os, "unknown") != 0 &&
+            image_load_target(g, found->digest, found->media_type, found->size, d->platform, out,
+                              &ignored) == 0)
+            return 0;
+    }
+    *e = missing;
+    return -1;
+}
+
+int image_load_variant(struct engine *g, const struct ctd_image *found, const char *name,
+                       const struct oci_platform *platform, struct image **out, struct err *e)
+{
+    auto_image struct image *i = NULL;
+    auto_arena struct arena *a = arena_new();
+
+    if (platform == NULL)
+        return image_load_target(g, found->digest, found->media_type, found->size, NULL, out, e) ==
+                       0
+                   ? 0
+                   : load_any(g, found, out, e);
+    if (image_load_target(g, found->digest, found->media_type, found->size, platform, &i, e) < 0 &&
+        e->kind != ERR_NOT_FOUND)
+        return -1;
+    const struct oci_platform own = {.architecture = i != NULL ? i->oci.architecture : NULL,
+                                     .os = i != NULL ? i->oci.os : NULL,
+                                     .variant = i != NULL ? i->oci.variant : NULL};
+
+    if (i == NULL || (!oci_is_index(i->target_type) && oci_platform_score(platform, &own) == 0))
+        return err_set(e, ERR_NOT_FOUND,
+                       "image with reference %s was found but does not provide the specified "
+                       "platform (%s)",
+                       name, oci_platform_format(platform, a));
     *out = TAKE_PTR(i);
     return 0;
 }

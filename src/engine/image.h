@@ -48,6 +48,19 @@ int image_find(struct engine *g, const char *name, struct arena *a, struct ctd_i
 int image_load_target(struct engine *g, const char *digest, const char *media_type, int64_t size,
                       const struct oci_platform *platform, struct image **out, struct err *e);
 
+/**
+ * The image of one platform of what was found as name; platform NULL: this machine's, or else any
+ * that is here.
+ *
+ * Errors: NOT_FOUND "image with reference x was found but does not provide the specified platform
+ * (linux/s390x)".
+ */
+int image_load_variant(struct engine *g, const struct ctd_image *found, const char *name,
+                       const struct oci_platform *platform, struct image **out, struct err *e);
+
+/** Forget what was read of images: content was taken away. */
+void image_cache_clear(struct engine *g);
+
 struct image_cache *image_cache_new(void);
 void image_cache_free(struct image_cache *c);
 

@@ -78,6 +78,7 @@ static int forget(struct removal *r, const struct ctd_image *img, bool last, str
     }
     if (last) {
         image_trust_forget(r->g, r->digest);
+        image_cache_clear(r->g); /* the index may come back with other platforms */
         d = vec_add_in(r->a, &r->reply);
         *d = (struct image_deleted){.deleted = r->digest};
         image_event(r->g, "delete", r->digest, r->digest);
@@ -153,18 +154,66 @@ static int removal_of(struct engine *g, const char *digest, struct arena *a, str
                           e);
 }
 
-int image_remove(struct engine *g, const char *name, bool force, bool noprune, struct buf *out,
-                 struct err *e)
+/* Have the supervisor collect garbage, and wait for it: the end of a lease does that. */
+static int collect(struct engine *g, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    const char *id = arena_printf(a, "prune-%lld", (long long)time_mono_ns());
+
+    TRY(ctd_lease_create(g->ctd, id, 60, a, &id, e));
+    return ctd_lease_delete(g->ctd, id, true, e);
+}
+
+/* The manifest of one platform; what only it refers to goes with it. */
+static int remove_platform(struct removal *r, const char *name, const struct ctd_image *img,
+                           const struct oci_platform *platform, struct err *e)
+{
+    auto_image struct image *i = NULL;
+    struct image_deleted *d;
+
+    if (image_load_variant(r->g, img, name, platform, &i, e) < 0)
+        return e->kind != ERR_NOT_FOUND
+                   ? -1
+                   : err_set(e, ERR_NOT_FOUND,
+                             "failed to delete platform %s for image %s: image with reference %s "
+                             "was found but does not provide any platform",
+                             oci_platform_format(platform, r->a), img->digest, name);
+    TRY(ctd_content_delete(r->g->ctd, i->manifest.digest, e));
+    image_cache_clear(r->g);
+    d = vec_add_in(r->a, &r->reply);
+    *d = (struct image_deleted){.deleted = arena_strdup(r->a, i->manifest.digest)};
+    image_event(r->g, "delete", i->manifest.digest, i->manifest.digest);
+    return 0;
+}
+
+static int remove_platforms(struct removal *r, const char *name, const struct ctd_image *img,
+                            const struct image_remove_opts *o, struct err *e)
+{
+    if (!o->force)
+        return err_set(e, ERR_INVALID,
+                       "Content will be removed from all images referencing this variant. Use "
+                       "\xe2\x80\x94-force to force delete.");
+    for (size_t k = 0; k < o->n_platforms; k++)
+        TRY(remove_platform(r, name, img, &o->platforms[k], e));
+    return collect(r->g, e);
+}
+
+int image_remove(struct engine *g, const char *name, const struct image_remove_opts *o,
+                 struct buf *out, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     struct removal r;
     struct ctd_image img;
     const char *stored;
 
-    (void)noprune; /* images have no parents here */
     TRY(image_find(g, name, a, &img, &stored, e));
     TRY(removal_of(g, img.digest, a, &r, e));
-    TRY(stored[0] != '\0' ? remove_by_name(&r, stored, force, e) : remove_by_id(&r, force, e));
+    if (o->n_platforms > 0)
+        TRY(remove_platforms(&r, name, &img, o, e));
+    else if (stored[0] != '\0')
+        TRY(remove_by_name(&r, stored, o->force, e));
+    else
+        TRY(remove_by_id(&r, o->force, e));
     json_write_list(&image_deleted_json, r.reply.v, r.reply.n, out);
     return 0;
 }
@@ -181,7 +230,7 @@ static bool prunable(struct engine *g, const struct ctd_image *img, const struct
 
     if (use.running + use.stopped > 0)
         return false;
-    if (image_load_target(g, img->digest, img->media_type, img->size, NULL, &i, &ignored) < 0)
+    if (image_load_variant(g, img, img->name, NULL, &i, &ignored) < 0)
         return filters_get(f, "label") == NULL && until_ns == 0; /* broken: of no use to anybody */
     if (i->oci.created != NULL)
         (void)time_parse(str_of(i->oci.created), &created);
@@ -204,16 +253,6 @@ static void forget_interrupted(struct engine *g)
         for (size_t i = 0; i < n; i++)
             if (blobs[i].ref != NULL)
                 (void)ctd_content_abort(g->ctd, blobs[i].ref, &busy);
-}
-
-/* Have the supervisor collect garbage, and wait for it: the end of a lease does that. */
-static int collect(struct engine *g, struct err *e)
-{
-    auto_arena struct arena *a = arena_new();
-    const char *id = arena_printf(a, "prune-%lld", (long long)time_mono_ns());
-
-    TRY(ctd_lease_create(g->ctd, id, 60, a, &id, e));
-    return ctd_lease_delete(g->ctd, id, true, e);
 }
 
 int image_prune(struct engine *g, const char *filters, struct buf *out, struct err *e)

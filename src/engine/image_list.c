@@ -195,7 +195,7 @@ int image_list(struct engine *g, const struct image_list_opts *o, struct buf *ou
 
         if (is_repeated(v, i))
             continue;
-        if (image_load_target(g, v[i].digest, v[i].media_type, v[i].size, NULL, &img, &why) < 0) {
+        if (image_load_variant(g, &v[i], v[i].name, NULL, &img, &why) < 0) {
             log_debug("image is left out of the list", "image", v[i].name, "error", why.msg, NULL);
             continue;
         }
@@ -211,7 +211,8 @@ int image_list(struct engine *g, const struct image_list_opts *o, struct buf *ou
     return 0;
 }
 
-int image_inspect(struct engine *g, const char *name, int api, struct buf *out, struct err *e)
+int image_inspect(struct engine *g, const char *name, const struct oci_platform *platform, int api,
+                  struct buf *out, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     auto_image struct image *i = NULL;
@@ -221,11 +222,13 @@ int image_inspect(struct engine *g, const char *name, int api, struct buf *out, 
     const char *stored;
 
     TRY(image_find(g, name, a, &img, &stored, e));
-    TRY(image_load_target(g, img.digest, img.media_type, img.size, NULL, &i, e));
-    target = (struct oci_descriptor){
-        .media_type = i->target_type, .digest = i->id, .size = i->target_size};
+    TRY(image_load_variant(g, &img, name, platform, &i, e));
+    target = platform != NULL ? i->manifest
+                              : (struct oci_descriptor){.media_type = i->target_type,
+                                                        .digest = i->id,
+                                                        .size = i->target_size};
     d = (struct image_inspect){
-        .id = i->id,
+        .id = target.digest,
         .parent = "",
         .comment = i->oci.comment,
         .created = i->oci.created,
@@ -260,7 +263,8 @@ static int64_t layer_size(struct engine *g, const struct image *i, size_t layer,
     return size;
 }
 
-int image_history(struct engine *g, const char *name, struct buf *out, struct err *e)
+int image_history(struct engine *g, const char *name, const struct oci_platform *platform,
+                  struct buf *out, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     auto_image struct image *i = NULL;
@@ -272,7 +276,7 @@ int image_history(struct engine *g, const char *name, struct buf *out, struct er
     size_t layer = 0;
 
     TRY(image_find(g, name, a, &img, &stored, e));
-    TRY(image_load_target(g, img.digest, img.media_type, img.size, NULL, &i, e));
+    TRY(image_load_variant(g, &img, name, platform, &i, e));
     TRY(image_names(g, i->id, a, &tags, &digests, e));
     vec_each(h, &i->oci.history) {
         struct image_history *x = vec_add_in(a, &items);

@@ -316,14 +316,15 @@ static int loaded_line(struct engine *g, struct report *r, const char *name, str
     return progress_write(r->sink, &line, e);
 }
 
-static int load_now(struct engine *g, struct load_arg *l, int cancel_fd, struct err *e)
+static int load_now(struct engine *g, struct load_arg *l, const struct load_opts *o, struct err *e)
 {
     const struct transfer_import p = {.read = load_read,
                                       .progress = load_progress,
                                       .arg = l,
                                       .snapshotter = g->o.snapshotter,
                                       .prefix = "moby-dangling",
-                                      .cancel_fd = cancel_fd};
+                                      .platform = o->platform,
+                                      .cancel_fd = o->cancel_fd};
     struct strv done = {0};
 
     TRY(ctd_import(g->ctd, &p, e));
@@ -336,21 +337,21 @@ static int load_now(struct engine *g, struct load_arg *l, int cancel_fd, struct 
     return 0;
 }
 
-int image_load(struct engine *g, bool quiet, const struct source_stream *body,
-               const struct sink *sink, int cancel_fd, struct err *e)
+int image_load(struct engine *g, const struct load_opts *o, const struct source_stream *body,
+               const struct sink *sink, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     struct load_arg l = {.report = {.sink = sink, .a = a, .quiet = true}, .body = body};
     struct err why = {0};
     bool has;
 
-    (void)quiet; /* layers are unpacked as they come: there is no second pass to tell about */
+    /* o->quiet: layers are unpacked as they come, there is no second pass to tell about */
     TRY(ctd_has_transfer(g->ctd, &has, e));
     if (!has)
         return err_set(
             e, ERR_UNIMPLEMENTED,
             "load needs a containerd with the transfer service (2.0 or newer, or hull-containerd)");
-    if (load_now(g, &l, cancel_fd, &why) < 0)
+    if (load_now(g, &l, o, &why) < 0)
         progress_fail(sink, &why);
     return 0;
 }
@@ -391,19 +392,40 @@ static int save_names(struct engine *g, const char *name, struct arena *a, struc
     return 0;
 }
 
-int image_save(struct engine *g, const struct strv *names, const struct sink *sink, int cancel_fd,
-               struct err *e)
+/* Before the first byte goes out. */
+static int check_variant(struct engine *g, const char *stored, const struct oci_platform *platform,
+                         struct arena *a, struct err *e)
+{
+    auto_image struct image *i = NULL;
+    struct ctd_image img;
+    int there = platform != NULL ? ctd_image_get(g->ctd, stored, a, &img, e) : 0;
+
+    TRY(there);
+    if (there == 0)
+        return 0; /* a name that has just gone is told of by who exports it */
+    return image_load_variant(g, &img, image_familiar(stored, a), platform, &i, e) < 0
+               ? err_wrap(e, "no suitable export target found")
+               : 0;
+}
+
+int image_save(struct engine *g, const struct strv *names, const struct oci_platform *platform,
+               const struct sink *sink, int cancel_fd, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     struct strv stored = {0};
     struct save_arg s = {sink};
-    const struct transfer_export p = {
-        .names = &stored, .write = save_write, .arg = &s, .cancel_fd = cancel_fd};
+    const struct transfer_export p = {.names = &stored,
+                                      .platform = platform,
+                                      .write = save_write,
+                                      .arg = &s,
+                                      .cancel_fd = cancel_fd};
 
     if (names->n == 0)
         return err_set(e, ERR_INVALID, "no image names given");
     vec_each(n, names)
         TRY(save_names(g, *n, a, &stored, e));
+    vec_each(n, &stored)
+        TRY(check_variant(g, *n, platform, a, e));
     TRY(ctd_export(g->ctd, &p, e));
     vec_each(n, &stored)
         image_event(g, "save", *n, *n);

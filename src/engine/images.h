@@ -30,9 +30,16 @@ struct source_stream {
     void *arg;
 };
 
+struct oci_platform; /* types/oci_descriptor.h; NULL below: what suits this machine, or is there */
+
 /** POST /images/load. */
-int image_load(struct engine *g, bool quiet, const struct source_stream *body,
-               const struct sink *sink, int cancel_fd, struct err *e);
+struct load_opts {
+    bool quiet;
+    const struct oci_platform *platform; /* only this one of each image */
+    int cancel_fd;
+};
+int image_load(struct engine *g, const struct load_opts *o, const struct source_stream *body,
+               const struct sink *sink, struct err *e);
 
 /** POST /images/create?fromSrc=-. */
 struct import_opts {
@@ -44,8 +51,8 @@ int image_import(struct engine *g, const struct import_opts *o, const struct sou
                  const struct sink *sink, struct err *e);
 
 /** GET /images/get: names as in the query. NOT_FOUND before the first byte. */
-int image_save(struct engine *g, const struct strv *names, const struct sink *sink, int cancel_fd,
-               struct err *e);
+int image_save(struct engine *g, const struct strv *names, const struct oci_platform *platform,
+               const struct sink *sink, int cancel_fd, struct err *e);
 
 struct image_list_opts {
     bool all, digests, shared_size;
@@ -55,13 +62,20 @@ struct image_list_opts {
 };
 int image_list(struct engine *g, const struct image_list_opts *o, struct buf *out, struct err *e);
 
-/** NOT_FOUND "No such image: x:latest". */
-int image_inspect(struct engine *g, const char *name, int api, struct buf *out, struct err *e);
-int image_history(struct engine *g, const char *name, struct buf *out, struct err *e);
+/** NOT_FOUND "No such image: x:latest", or that it is not for this platform. */
+int image_inspect(struct engine *g, const char *name, const struct oci_platform *platform, int api,
+                  struct buf *out, struct err *e);
+int image_history(struct engine *g, const char *name, const struct oci_platform *platform,
+                  struct buf *out, struct err *e);
 int image_tag(struct engine *g, const char *name, const char *repo, const char *tag, struct err *e);
 /** Appends [{"Untagged":...},{"Deleted":...}]. CONFLICT with Docker's texts. */
-int image_remove(struct engine *g, const char *name, bool force, bool noprune, struct buf *out,
-                 struct err *e);
+struct image_remove_opts {
+    bool force;
+    const struct oci_platform *platforms; /* the content of these alone goes, the name stays */
+    size_t n_platforms;
+};
+int image_remove(struct engine *g, const char *name, const struct image_remove_opts *o,
+                 struct buf *out, struct err *e);
 int image_prune(struct engine *g, const char *filters, struct buf *out, struct err *e);
 
 #endif

@@ -86,6 +86,21 @@ static int add_manifest(struct export *x, const struct oci_descriptor *d, struct
     return 0;
 }
 
+/* All that a manifest of an index names is here. */
+static bool is_here(struct export *x, const struct oci_descriptor *d)
+{
+    struct content_info info;
+    struct oci_manifest m;
+    struct err absent = {0};
+    if (read_doc(x, d, &oci_manifest_json, &m, &absent) < 0 ||
+        content_info(x->s, &x->sc, m.config.digest, x->a, &info, &absent) < 0)
+        return false;
+    for (size_t i = 0; i < m.layers.n; i++)
+        if (content_info(x->s, &x->sc, m.layers.v[i].digest, x->a, &info, &absent) < 0)
+            return false;
+    return true;
+}
+
 /* The platforms of an index that are here; *best is the one for this machine, by descriptor. */
 static int add_index(struct export *x, const struct oci_descriptor *d, struct oci_manifest *best,
                      bool *found, struct oci_descriptor *out_top, struct err *e)
@@ -98,15 +113,10 @@ static int add_index(struct export *x, const struct oci_descriptor *d, struct oc
                        x->o->platform);
     for (size_t i = 0; i < index.manifests.n; i++) {
         const struct oci_descriptor *md = &index.manifests.v[i];
-        struct content_info info;
         struct oci_manifest m;
         if ((x->o->platform != NULL && md != pick) || !digest_is_sha256(md->digest) ||
-            !oci_is_manifest(md->media_type))
-            continue;
-        if (content_info(x->s, &x->sc, md->digest, x->a, &info, e) < 0) {
-            err_clear(e); /* a platform that was never pulled */
-            continue;
-        }
+            !oci_is_manifest(md->media_type) || (x->o->platform == NULL && !is_here(x, md)))
+            continue; /* a platform that was never pulled, say */
         TRY(add_manifest(x, md, &m, e));
         if (md == pick || !*found) {
             *best = m;
@@ -133,7 +143,6 @@ static int add_image(struct export *x, const struct image_record *rec, struct er
     struct ref ref;
     struct err ignored = {0};
     top.annotations = (struct strmap){0};
-    top.platform = NULL;
     if (rec->name != NULL && rec->name[0] != 0 && ref_parse_full(rec->name, &ref, &ignored) == 0) {
         char text[REF_TEXT_MAX];
         ref_familiar(&ref, text);

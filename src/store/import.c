@@ -178,18 +178,58 @@ static int need(struct import *im, const char *name, const struct member **out, 
 
 /* ---- what they mean ---- */
 
+/* An image of a single platform must be of the one that is asked for. */
+static int check_platform(struct import *im, const struct oci_descriptor *target, struct err *e)
+{
+    auto_buf struct buf manifest = BUF_MAX(OCI_MANIFEST_MAX), config = BUF_MAX(OCI_CONFIG_MAX);
+    struct oci_platform wanted;
+    struct oci_image_config c;
+    struct oci_manifest m;
+    if (im->o->platform == NULL || !oci_is_manifest(target->media_type))
+        return 0;
+    TRY(oci_platform_parse(im->o->platform, im->a, &wanted, e));
+    TRY(content_read(im->s, &im->sc, target->digest, &manifest, e));
+    TRY(json_parse(&oci_manifest_json, &m, buf_cstr(&manifest), manifest.n, im->a, e));
+    TRY(content_read(im->s, &im->sc, m.config.digest, &config, e));
+    TRY(json_parse(&oci_image_config_json, &c, buf_cstr(&config), config.n, im->a, e));
+    const struct oci_platform own = {
+        .architecture = c.architecture, .os = c.os, .variant = c.variant};
+    if (oci_platform_score(&wanted, &own) > 0)
+        return 0;
+    return err_set(e, ERR_NOT_FOUND,
+                   "requested platform (%s) not found: image might be filtered out",
+                   im->o->platform);
+}
+
+static int complete(struct import *im, const struct image_record *rec, struct err *e)
+{
+    const struct pull_opts o = {
+        .platform = im->o->platform, .no_unpack = im->o->no_unpack, .cancel_fd = im->o->cancel_fd};
+    char text[REF_TEXT_MAX] = "";
+    struct ref ref;
+    if (image_complete(im->s, &im->sc, &rec->target, &o, im->a, e) == 0)
+        return 0;
+    if (im->o->platform == NULL || e->kind != ERR_NOT_FOUND)
+        return -1;
+    err_clear(e);
+    if (rec->name[0] != 0 && ref_parse_full(rec->name, &ref, e) == 0)
+        ref_familiar(&ref, text);
+    return err_set(e, ERR_NOT_FOUND,
+                   "image %s was loaded, but doesn't provide the requested platform (%s)", text,
+                   im->o->platform);
+}
+
 static int add_image(struct import *im, const char *name, const struct oci_descriptor *target,
                      struct err *e)
 {
+    TRY(check_platform(im, target, e));
     struct image_record *rec = vec_add_in(im->a, &im->images);
     struct oci_descriptor top = *target;
     rec->name = name;
     rec->target = top;
     rec->target.annotations = (struct strmap){0};
     rec->target.platform = NULL;
-    const struct pull_opts o = {
-        .platform = im->o->platform, .no_unpack = im->o->no_unpack, .cancel_fd = im->o->cancel_fd};
-    TRY(image_complete(im->s, &im->sc, &rec->target, &o, im->a, e));
+    TRY(complete(im, rec, e));
     return name[0] != 0 ? image_put(im->s, &im->sc, rec, e) : 0;
 }
 

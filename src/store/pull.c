@@ -127,6 +127,34 @@ static int check_descriptor(struct oci_descriptor *d, struct err *e)
                    d->digest != NULL ? d->digest : "", (long long)d->size);
 }
 
+static int read_image(struct pull *p, const struct oci_descriptor *md, struct oci_manifest *m,
+                      struct oci_image_config *c, struct err *e);
+
+/* Of an index whose content is here already: the manifest that suits best and is here. Without a
+ * wish every platform that is here is kept, and any will do. */
+static const struct oci_descriptor *pick_here(struct pull *p, const struct oci_index *index)
+{
+    bool wish = p->o->platform != NULL && p->o->platform[0] != 0;
+    const struct oci_descriptor *wanted = oci_index_pick(index, &p->platform);
+    struct oci_index here = {0};
+    for (size_t i = 0; i < index->manifests.n; i++) {
+        struct oci_manifest m;
+        struct oci_image_config c;
+        struct err absent = {0};
+        const struct oci_descriptor *d = &index->manifests.v[i];
+        if ((wish && d != wanted) || !oci_is_manifest(d->media_type) ||
+            read_image(p, d, &m, &c, &absent) < 0)
+            continue;
+        vec_push_in(p->a, &here.manifests, *d);
+    }
+    const struct oci_descriptor *best = oci_index_pick(&here, &p->platform);
+    for (size_t i = 0; best == NULL && !wish && i < here.manifests.n; i++)
+        if (here.manifests.v[i].platform == NULL ||
+            strcmp(here.manifests.v[i].platform->os, "unknown") != 0)
+            best = &here.manifests.v[i];
+    return best;
+}
+
 static int pick_manifest(struct pull *p, const struct oci_descriptor *top, int depth,
                          struct oci_descriptor *out, struct err *e)
 {
@@ -149,7 +177,8 @@ static int pick_manifest(struct pull *p, const struct oci_descriptor *top, int d
         strmap_set(&labels, p->a, arena_printf(p->a, "containerd.io/gc.ref.content.m.%zu", i),
                    index.manifests.v[i].digest);
     TRY(add_labels(p, top->digest, &labels, e));
-    const struct oci_descriptor *best = oci_index_pick(&index, &p->platform);
+    const struct oci_descriptor *best =
+        p->src == NULL ? pick_here(p, &index) : oci_index_pick(&index, &p->platform);
     if (best == NULL && index.manifests.n == 1 && index.manifests.v[0].platform == NULL)
         best = &index.manifests.v[0];
     if (best == NULL)

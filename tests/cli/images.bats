@@ -71,6 +71,76 @@ teardown() {
     [ "$(sort <<<"$output")" = $'busybox\ny' ]
 }
 
+@test "platforms: each of a loaded index is inspected, saved, loaded and removed by itself" {
+    other='image with reference multi:1 was found but does not provide the specified platform'
+    "$top/tests/fixtures/layers.py" 2 "$T/multi" gzip "$(dpkg --print-architecture),s390x"
+    tar -C "$T/multi" -cf "$T/multi.tar" .
+    run -0 hull load -i "$T/multi.tar"
+    [ "$output" = 'Loaded image: multi:1' ]
+    index=$(hull image inspect -f '{{.Id}}' multi:1)
+    s390x=$(hull image inspect --platform linux/s390x -f '{{.Id}} {{.Architecture}}' multi:1)
+    [ "$s390x" = "$(jq -r '.manifests[1].digest' "$T/multi/blobs/sha256/${index#sha256:}") s390x" ]
+    s390x=${s390x% *}
+    run -1 hull image inspect --platform linux/riscv64 multi:1
+    expect_match "Error response from daemon: $other \(linux/riscv64\)"
+    run -1 hull image inspect --platform a/b/c/d multi:1
+    expect_match 'a/b/c/d'
+    [ "$(hull history --platform linux/s390x -q multi:1 | wc -l)" = 2 ]
+    run -1 hull history --platform linux/riscv64 multi:1
+    expect_output "Error response from daemon: $other (linux/riscv64)"
+
+    # all of it goes out, or one
+    hull save -o "$T/all.tar" multi:1
+    tar -tf "$T/all.tar" | sort >"$T/all"
+    (cd "$T/multi" && find blobs -type f | sort) >"$T/blobs"
+    [ -z "$(comm -13 "$T/all" "$T/blobs")" ]
+    hull save --platform linux/s390x -o "$T/one.tar" multi:1
+    [ "$(tar -xOf "$T/one.tar" index.json | jq -c '.manifests[0] | [.digest, .platform.architecture]')" = "[\"$s390x\",\"s390x\"]" ]
+    [ "$(tar -tf "$T/one.tar" | grep -c '^blobs/sha256/.')" = 4 ]
+    run -1 hull save --platform linux/riscv64 -o "$T/none.tar" multi:1
+    expect_output "Error response from daemon: no suitable export target found: $other (linux/riscv64)"
+
+    # one platform's content goes, the name and the other stay
+    run -1 hull rmi --platform linux/s390x multi:1
+    expect_match 'Content will be removed from all images referencing this variant. Use —-force to force delete.'
+    run -0 hull rmi -f --platform linux/s390x multi:1
+    expect_output "Deleted: $s390x"
+    run -0 hull rmi -f --platform linux/s390x multi:1 # not there: -f is content with that
+    expect_output "Error response from daemon: failed to delete platform linux/s390x for image $index: image with reference multi:1 was found but does not provide any platform"
+    run -1 hull image inspect --platform linux/s390x multi:1
+    expect_match "$other \(linux/s390x\)"
+    hull save -o "$T/rest.tar" multi:1
+    [ "$(tar -tf "$T/rest.tar" | grep -c '^blobs/sha256/.')" = 5 ]
+    hull create --name of-rest multi:1 # the rest still runs
+    hull rm of-rest
+    hull rmi multi:1
+
+    # in, only one: others of the index are not there; an archive without it says so
+    run -0 hull load --platform linux/s390x -i "$T/multi.tar"
+    [ "$(hull images -q --no-trunc multi)" = "$index" ]
+    [ "$(hull image inspect -f '{{.Architecture}}' multi:1)" = s390x ]
+    run -1 hull image inspect --platform "linux/$(dpkg --print-architecture)" multi:1
+    expect_match "$other"
+    hull save -o "$T/part.tar" multi:1
+    hull rmi multi:1
+    run -0 hull load -i "$T/part.tar"
+    expect_output 'Loaded image: multi:1'
+    hull rmi multi:1
+    run -1 hull load --platform linux/riscv64 -i "$T/multi.tar"
+    expect_match "image multi:1 was loaded, but doesn't provide the requested platform \(linux/riscv64\)"
+    run -1 hull load --platform linux/riscv64 -i "$T/one.tar"
+    expect_match 'requested platform \(linux/riscv64\) not found: image might be filtered out'
+
+    api GET '/v1.51/images/busybox/json?platform=x'
+    [ "$http_status" = 400 ]
+    expect_match 'failed to parse platform: '
+    api GET '/v1.51/images/busybox/json?platform=%7B%22os%22%3A%22linux%22%7D'
+    [ "$http_status" = 400 ]
+    expect_match 'both OS and Architecture must be provided'
+    api GET '/v1.47/images/busybox/history?platform=x'
+    [ "$http_status" = 200 ]
+}
+
 @test "save and export write whole files or none; they refuse a terminal" {
     hull save -o "$T/b.tar" busybox
     [ "$(tar -xOf "$T/b.tar" manifest.json | jq -c '.[0].RepoTags')" = '["busybox:latest"]' ]

@@ -274,11 +274,10 @@ int engine_search(struct engine *g, const struct search_opts *o, struct buf *out
     return buf_adds(out, "[]");
 }
 
-int image_load(struct engine *g, bool quiet, const struct source_stream *body,
-               const struct sink *sink, int cancel_fd, struct err *e)
+int image_load(struct engine *g, const struct load_opts *o, const struct source_stream *body,
+               const struct sink *sink, struct err *e)
 {
     (void)g;
-    (void)cancel_fd;
     char part[7];
     size_t total = 0;
     for (;;) {
@@ -288,16 +287,18 @@ int image_load(struct engine *g, bool quiet, const struct source_stream *body,
         if (n == 0)
             break;
         total += (size_t)n;
-        if (!quiet)
+        if (!o->quiet)
             TRY(sink->write(sink->arg, ".", 1, e));
     }
-    snprintf(fake_call, sizeof(fake_call), "load %d %zu", quiet, total);
+    snprintf(fake_call, sizeof(fake_call), "load %d %zu", o->quiet, total);
     return 0;
 }
 
-int image_inspect(struct engine *g, const char *name, int api, struct buf *out, struct err *e)
+int image_inspect(struct engine *g, const char *name, const struct oci_platform *platform, int api,
+                  struct buf *out, struct err *e)
 {
     (void)g;
+    (void)platform;
     if (strcmp(name, "team/app:1") != 0)
         return err_set(e, ERR_NOT_FOUND, "No such image: %s", name);
     buf_printf(out, "{\"api\":%d}", api);
@@ -312,10 +313,11 @@ int image_tag(struct engine *g, const char *name, const char *repo, const char *
     return 0;
 }
 
-int image_save(struct engine *g, const struct strv *names, const struct sink *sink, int cancel_fd,
-               struct err *e)
+int image_save(struct engine *g, const struct strv *names, const struct oci_platform *platform,
+               const struct sink *sink, int cancel_fd, struct err *e)
 {
     (void)g;
+    (void)platform;
     (void)cancel_fd;
     fake_call[0] = '\0';
     for (size_t i = 0; i < names->n; i++)
@@ -389,9 +391,10 @@ FAKE(container_export, struct container *c, const struct sink *sink, int cancel_
 FAKE(image_import, struct engine *g, const struct import_opts *o, const struct source_stream *body,
      const struct sink *sink, struct err *e)
 FAKE(image_list, struct engine *g, const struct image_list_opts *o, struct buf *out, struct err *e)
-FAKE(image_history, struct engine *g, const char *name, struct buf *out, struct err *e)
-FAKE(image_remove, struct engine *g, const char *name, bool force, bool noprune, struct buf *out,
-     struct err *e)
+FAKE(image_history, struct engine *g, const char *name, const struct oci_platform *platform,
+     struct buf *out, struct err *e)
+FAKE(image_remove, struct engine *g, const char *name, const struct image_remove_opts *o,
+     struct buf *out, struct err *e)
 FAKE(container_commit, struct container *c, const struct commit_opts *o, struct buf *out,
      struct err *e)
 FAKE(image_prune, struct engine *g, const char *filters, struct buf *out, struct err *e)
