@@ -45,6 +45,25 @@ static inline void list_remove(struct list *item)
     list_init(item);
 }
 
+/** Take the first item out; NULL: there is none. */
+static inline struct list *list_take_first(struct list *head)
+{
+    struct list *first = head->next;
+    if (first == head)
+        return NULL;
+    head->next = first->next;
+    first->next->prev = head;
+    list_init(first);
+    return first;
+}
+
+/** The object whose member the first item is, taken out; NULL: there is none. */
+#define list_take(head, type, member)                                         \
+    __extension__({                                                           \
+        struct list *list_first_ = list_take_first(head);                     \
+        list_first_ != NULL ? CONTAINER_OF(list_first_, type, member) : NULL; \
+    })
+
 #define list_each(item, head)                                                          \
     for (struct list *item = (head)->next, *item##_next_ = item->next; item != (head); \
          item = item##_next_, item##_next_ = item->next)

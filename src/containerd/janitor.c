@@ -115,13 +115,9 @@ static void bury(struct task *t)
 /* The next dead task, or NULL when there is none. */
 static struct task *next(struct tasks *ts, bool *out_stopping)
 {
-    struct task *t = NULL;
     (void)pthread_mutex_lock(&ts->lock);
     *out_stopping = ts->stopping;
-    if (!list_empty(&ts->dead)) {
-        t = CONTAINER_OF(ts->dead.next, struct task, dead_link);
-        list_remove(&t->dead_link);
-    }
+    struct task *t = list_take(&ts->dead, struct task, dead_link);
     (void)pthread_mutex_unlock(&ts->lock);
     return t;
 }

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include "containerd/convert.h"
 #include "containerd/transfer.h"
 #include "proto/streaming.pb-c.h"
@@ -67,7 +68,7 @@ static void message_free(struct message *m)
 
 static void stream_unref(struct stream *st)
 {
-    if (atomic_fetch_sub(&st->refs, 1) != 1)
+    if (!ref_drop(&st->refs))
         return;
     list_each(l, &st->queue)
         message_free(CONTAINER_OF(l, struct message, link));
@@ -230,15 +231,13 @@ int stream_fd(const struct stream *st)
 
 int stream_next(struct stream *st, struct arena *a, Pb__Any **out)
 {
-    struct message *m = NULL;
+    struct message *m;
     uint64_t n;
     (void)!read(st->fd, &n, sizeof(n)); /* before looking: what comes later wakes again */
     (void)pthread_mutex_lock(&st->all->lock);
-    if (!list_empty(&st->queue)) {
-        m = CONTAINER_OF(st->queue.next, struct message, link);
-        list_remove(&m->link);
+    m = list_take(&st->queue, struct message, link);
+    if (m != NULL)
         st->queued -= m->n + sizeof(*m);
-    }
     bool more = !list_empty(&st->queue), ended = st->ended;
     (void)pthread_mutex_unlock(&st->all->lock);
     if (more || ended)

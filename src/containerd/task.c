@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include "containerd/bundle.h"
 #include "containerd/shim_log.h"
 #include "sys/fd.h"
@@ -39,7 +40,7 @@ struct task *task_ref(struct task *t)
 
 void task_unref(struct task *t)
 {
-    if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1)
+    if (t == NULL || !ref_drop(&t->refs))
         return;
     ttrpc_link_unref(t->link);
     fd_close(t->closed_fd);

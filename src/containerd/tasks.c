@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include "base/time.h"
 #include "containerd/bundle.h"
 #include "containerd/bus.h"
@@ -145,7 +146,7 @@ struct adoption {
 
 static void adoption_unref(struct adoption *ad)
 {
-    if (atomic_fetch_sub(&ad->refs, 1) != 1)
+    if (!ref_drop(&ad->refs))
         return;
     fd_close(ad->done_fd);
     free(ad);

@@ -64,15 +64,11 @@ static void finish(struct attachment *t, struct attach *conn)
 void attach_join_parked(struct container *c)
 {
     for (;;) {
-        struct attachment *t = NULL;
         struct attach *conn;
         struct err e = {0};
 
         pthread_mutex_lock(&c->lock);
-        if (!list_empty(&c->attachments)) {
-            t = CONTAINER_OF(c->attachments.next, struct attachment, link);
-            list_remove(&t->link);
-        }
+        struct attachment *t = list_take(&c->attachments, struct attachment, link);
         pthread_mutex_unlock(&c->lock);
         if (t == NULL)
             return;

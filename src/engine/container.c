@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/ref.h"
 #include "engine/events.h"
 #include "sys/fd.h"
 
@@ -23,7 +24,7 @@ struct record *record_new(void)
 
 void record_unref(struct record *r)
 {
-    if (r == NULL || atomic_fetch_sub(&r->refs, 1) > 1)
+    if (r == NULL || !ref_drop(&r->refs))
         return;
     arena_free(r->arena);
     free(r);
@@ -40,7 +41,7 @@ struct run *run_new(void)
 
 void run_unref(struct run *r)
 {
-    if (r == NULL || atomic_fetch_sub(&r->refs, 1) > 1)
+    if (r == NULL || !ref_drop(&r->refs))
         return;
     arena_free(r->arena);
     free(r);
@@ -176,7 +177,7 @@ struct container *container_ref(struct container *c)
 
 void container_unref(struct container *c)
 {
-    if (c == NULL || atomic_fetch_sub(&c->refs, 1) > 1)
+    if (c == NULL || !ref_drop(&c->refs))
         return;
     fd_close(c->stopped_fd);
     fd_close(c->restart_fd);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <sys/eventfd.h>
 
+#include "base/ref.h"
 #include "base/time.h"
 #include "engine/core.h"
 #include "engine/filters.h"
@@ -44,7 +45,7 @@ static const char *const accepted[] = {"config", "container", "daemon", "event",
 
 static void event_unref(struct event *ev)
 {
-    if (ev == NULL || atomic_fetch_sub(&ev->refs, 1) > 1)
+    if (ev == NULL || !ref_drop(&ev->refs))
         return;
     arena_free(ev->arena);
     free(ev);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/ref.h"
 #include "base/time.h"
 #include "engine/names.h"
 #include "engine/pump.h"
@@ -22,7 +23,7 @@ struct exec *exec_ref(struct exec *x)
 
 void exec_unref(struct exec *x)
 {
-    if (x == NULL || atomic_fetch_sub(&x->refs, 1) > 1)
+    if (x == NULL || !ref_drop(&x->refs))
         return;
     container_unref(x->c);
     fd_close(x->ended_fd);

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include "engine/core.h"
 #include "types/digest.h"
 #include "types/reference.h"
@@ -19,7 +20,7 @@ struct image_cache {
 
 void image_unref(struct image *i)
 {
-    if (i == NULL || atomic_fetch_sub(&i->refs, 1) > 1)
+    if (i == NULL || !ref_drop(&i->refs))
         return;
     arena_free(i->arena);
     free(i);

@@ -238,12 +238,12 @@ static int pull_tags(struct engine *g, const struct ref *repo, const struct pull
     TRY(registry_ask(g, &job, repo->domain, registry_auth_read(o->auth, r->a), o->cancel_fd, r->a,
                      &answer, e));
     vec_each(tag, &answer.tags) {
-        struct ref ref;
+        struct ref *ref = ARENA_NEW(r->a, struct ref); /* the report keeps it */
 
-        TRY(ref_parse_full(arena_printf(r->a, "%s:%s", full, *tag), &ref, e));
+        TRY(ref_parse_full(arena_printf(r->a, "%s:%s", full, *tag), ref, e));
         r->started = false;
         r->layers.n = 0;
-        TRY(pull_now(g, &ref, o, r, e));
+        TRY(pull_now(g, ref, o, r, e));
     }
     return answer.tags.n > 0 ? 0
                              : err_set(e, ERR_NOT_FOUND, "repository %s has no tags", repo->path);

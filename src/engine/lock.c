@@ -89,12 +89,10 @@ int gate_enter(struct gate *g, int cancel_fd, struct err *e)
 void gate_leave(struct gate *g)
 {
     pthread_mutex_lock(g->lock);
-    if (g->waiting.next == &g->waiting) {
+    struct waiter *w = list_take(&g->waiting, struct waiter, link);
+    if (w == NULL) {
         g->held = false;
     } else { /* held stays true: it goes straight to the one who waited longest */
-        struct waiter *w = CONTAINER_OF(g->waiting.next, struct waiter, link);
-
-        list_remove(&w->link);
         w->given = true;
         (void)eventfd_write(w->fd, 1);
     }

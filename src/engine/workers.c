@@ -40,17 +40,14 @@ static void *worker(void *arg)
 
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        struct job_item *j;
-
         while (list_empty(&w->queue) && !w->closing && w->idle < IDLE_MAX) {
             w->idle++;
             pthread_cond_wait(&w->work, &w->lock);
             w->idle--;
         }
-        if (list_empty(&w->queue))
+        struct job_item *j = list_take(&w->queue, struct job_item, link);
+        if (j == NULL)
             break;
-        j = CONTAINER_OF(w->queue.next, struct job_item, link);
-        list_remove(&j->link);
         pthread_mutex_unlock(&w->lock);
         j->fn(j->arg);
         free(j);

@@ -225,7 +225,7 @@ int hosts_write(const struct hosts_line *own, size_t n_own, const struct strv *e
 {
     (void)buf_adds(out, localhost_lines);
     for (size_t i = 0; extra != NULL && i < extra->n; i++) {
-        struct str name, ip;
+        struct str name = {0}, ip = {0};
         TRY(hosts_check_extra(extra->v[i], e));
         (void)split_extra(extra->v[i], &name, &ip); /* just checked */
         if (str_eq(ip, "host-gateway"))

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 
 #include "base/mem.h"
+#include "base/ref.h"
 #include "base/time.h"
 #include "rpc/grpc.h"
 #include "rpc/h2.h"
@@ -246,7 +247,7 @@ struct grpc_client *grpc_client_ref(struct grpc_client *c)
 
 void grpc_client_unref(struct grpc_client *c)
 {
-    if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
+    if (c == NULL || !ref_drop(&c->refs))
         return;
     h2_conn_stop(c->h2, 0);
     h2_conn_join(c->h2);

@@ -26,14 +26,10 @@ static void *worker(void *arg)
     struct grpc_pool *p = arg;
 
     for (;;) {
-        struct grpc_job *job = NULL;
         (void)pthread_mutex_lock(&p->lock);
         while (list_empty(&p->jobs) && !p->stop)
             (void)pthread_cond_wait(&p->change, &p->lock);
-        if (!list_empty(&p->jobs)) {
-            job = CONTAINER_OF(p->jobs.next, struct grpc_job, link);
-            list_remove(&job->link);
-        }
+        struct grpc_job *job = list_take(&p->jobs, struct grpc_job, link);
         (void)pthread_mutex_unlock(&p->lock);
         if (job == NULL)
             return NULL;

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include "base/time.h"
 
 #define STREAM_WINDOW (1 << 20)
@@ -77,7 +78,7 @@ struct h2_stream *h2_stream_ref(struct h2_stream *s)
 
 void h2_stream_unref(struct h2_stream *s)
 {
-    if (s == NULL || atomic_fetch_sub(&s->refs, 1) != 1)
+    if (s == NULL || !ref_drop(&s->refs))
         return;
     struct h2_conn *c = s->conn;
     grpc_msgs_free(&s->in);
@@ -115,12 +116,7 @@ bool h2_post(struct h2_stream *s)
 
 struct grpc_msg *h2_take(struct h2_stream *s)
 {
-    struct list *l = s->in.next;
-
-    if (list_empty(&s->in))
-        return NULL;
-    list_remove(l);
-    return CONTAINER_OF(l, struct grpc_msg, link);
+    return list_take(&s->in, struct grpc_msg, link);
 }
 
 static void event(struct h2_stream *s, enum h2_event what, struct err *e)
@@ -177,10 +173,8 @@ static ssize_t on_read_body(nghttp2_session *h, int32_t id UNUSED, uint8_t *to, 
         memcpy(to + n, m->bytes + m->pos, part);
         m->pos += part;
         n += part;
-        if (m->pos == m->n) {
-            list_remove(&m->link);
-            free(m);
-        }
+        if (m->pos == m->n)
+            free(list_take(&s->out, struct grpc_msg, link));
     }
     s->unsent -= n;
     end = list_empty(&s->out) && s->out_end;
@@ -443,14 +437,10 @@ static void look_at_posted(struct h2_conn *c)
 
     (void)!read(c->wake_fd, &n, sizeof(n)); /* EAGAIN: not woken */
     for (;;) {
-        struct h2_stream *s = NULL;
         (void)pthread_mutex_lock(&c->lock);
-        if (list_empty(&c->posted)) {
+        struct h2_stream *s = list_take(&c->posted, struct h2_stream, post_link);
+        if (s == NULL)
             c->woken = false; /* whoever posts from now on wakes us again */
-        } else {
-            s = CONTAINER_OF(c->posted.next, struct h2_stream, post_link);
-            list_remove(&s->post_link);
-        }
         (void)pthread_mutex_unlock(&c->lock);
         if (s == NULL)
             return;
@@ -669,7 +659,7 @@ struct h2_conn *h2_conn_ref(struct h2_conn *c)
 
 void h2_conn_unref(struct h2_conn *c)
 {
-    if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
+    if (c == NULL || !ref_drop(&c->refs))
         return;
     (void)close(c->fd);
     if (c->wake_fd >= 0)

@@ -104,13 +104,11 @@ static int bind_tcp(const struct addrinfo *a)
 
 static int port_of(int fd)
 {
-    struct sockaddr_storage a;
+    struct sockaddr_in6 a = {0};
     socklen_t len = sizeof(a);
     if (getsockname(fd, (struct sockaddr *)&a, &len) < 0)
         return 0;
-    if (a.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&a)->sin_port);
+    return ntohs(a.sin6_port); /* where an IPv4 address has it too */
 }
 
 int http_server_listen_tcp(struct http_server *s, const char *host, const char *port,

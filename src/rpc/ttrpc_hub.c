@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include "rpc/ttrpc_conn.h"
 #include "sys/fd.h"
 #include "sys/sock.h"
@@ -53,7 +54,7 @@ struct order {
 
 static void hub_unref(struct ttrpc_hub *h)
 {
-    if (h == NULL || atomic_fetch_sub(&h->refs, 1) != 1)
+    if (h == NULL || !ref_drop(&h->refs))
         return;
     loop_free(h->loop);
     fd_close(h->wake_fd);
@@ -82,13 +83,8 @@ static void submit(struct ttrpc_hub *h, struct order *o)
 
 static struct order *next_order(struct ttrpc_hub *h)
 {
-    struct order *o = NULL;
-
     (void)pthread_mutex_lock(&h->lock);
-    if (!list_empty(&h->orders)) {
-        o = CONTAINER_OF(h->orders.next, struct order, link);
-        list_remove(&o->link);
-    }
+    struct order *o = list_take(&h->orders, struct order, link);
     (void)pthread_mutex_unlock(&h->lock);
     return o;
 }
@@ -153,7 +149,7 @@ static struct ttrpc_link *link_hold(struct ttrpc_link *l)
 
 static void link_drop(struct ttrpc_link *l)
 {
-    if (atomic_fetch_sub(&l->refs, 1) != 1)
+    if (!ref_drop(&l->refs))
         return;
     hub_unref(l->hub);
     (void)pthread_mutex_destroy(&l->lock);
@@ -263,7 +259,7 @@ void ttrpc_link_unref(struct ttrpc_link *l)
 {
     if (l == NULL)
         return;
-    if (atomic_fetch_sub(&l->users, 1) == 1)
+    if (ref_drop(&l->users))
         ttrpc_link_close(l);
     link_drop(l);
 }
@@ -376,7 +372,7 @@ struct waiter {
 
 static void waiter_unref(struct waiter *w)
 {
-    if (atomic_fetch_sub(&w->refs, 1) != 1)
+    if (!ref_drop(&w->refs))
         return;
     fd_close(w->fd);
     free(w->p);

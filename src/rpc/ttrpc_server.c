@@ -398,8 +398,8 @@ void ttrpc_server_free(struct ttrpc_server *s)
 {
     if (s == NULL)
         return;
-    while (!list_empty(&s->peers))
-        peer_free(CONTAINER_OF(s->peers.next, struct peer, link));
+    for (struct peer *p; (p = list_take(&s->peers, struct peer, link)) != NULL;)
+        peer_free(p);
     list_each(l, &s->listeners) {
         struct listener *x = CONTAINER_OF(l, struct listener, link);
         loop_del(x->source);
@@ -407,11 +407,9 @@ void ttrpc_server_free(struct ttrpc_server *s)
         fd_close(x->spare);
         free(x);
     }
-    while (!list_empty(&s->calls)) { /* kept: they live on without us */
-        struct ttrpc_call *c = CONTAINER_OF(s->calls.next, struct ttrpc_call, link);
+    for (struct ttrpc_call *c; (c = list_take(&s->calls, struct ttrpc_call, link)) != NULL;) {
         loop_del(TAKE_PTR(c->timer));
-        c->server = NULL;
-        list_remove(&c->link);
+        c->server = NULL; /* kept: they live on without us */
     }
     free(s);
 }

@@ -91,7 +91,7 @@ int exec_cgroup_follow(pid_t pid, struct arena *a, struct cgroup *cg, struct err
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
     TRY(file_read(AT_FDCWD, path, &text, e));
-    struct str line = {0};
+    struct str line = STR("");
     for (struct str rest = str_of(buf_cstr(&text)); rest.n > 0 && !str_starts(line, "0::");)
         line = str_cut(&rest, '\n');
     if (!str_starts(line, "0::/") || memmem(line.p, line.n, "..", 2) != NULL)

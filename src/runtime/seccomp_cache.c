@@ -84,7 +84,7 @@ static void make_room(int dir)
     size_t n = 0;
     if (d == NULL)
         return fd_close(copy);
-    for (struct dirent *ent; (ent = readdir(d)) != NULL;) /* NOLINT(concurrency-mt-unsafe) */
+    while (readdir(d) != NULL) /* NOLINT(concurrency-mt-unsafe) */
         n++;
     if (n > FILES_MAX) {
         rewinddir(d);

@@ -54,14 +54,20 @@ static void tell(struct event *ev)
         fn(ev->arg);
 }
 
+/* ev, which n counts, is off the queue. */
 static void drop(struct publisher *p, struct event *ev)
 {
-    list_remove(&ev->link);
+    assert(ev != NULL);
     p->n--;
     tell(ev);
     buf_done(&ev->packed);
     free(ev->topic);
     free(ev);
+}
+
+static void drop_head(struct publisher *p)
+{
+    drop(p, list_take(&p->queue, struct event, link));
 }
 
 static void on_retry(struct source *s, void *arg)
@@ -90,14 +96,14 @@ static void failed(struct publisher *p, bool refused, const struct err *why)
     }
     log_warn("event dropped", "topic", ev->topic, "error", why->msg, NULL);
     p->failures = 0;
-    drop(p, ev);
+    drop_head(p);
 }
 
 static void sent(struct publisher *p)
 {
     p->under_way = false;
     p->failures = 0;
-    drop(p, head(p));
+    drop_head(p);
     send_head(p);
 }
 
@@ -203,7 +209,7 @@ void publisher_free(struct publisher *p)
     loop_del(p->retry);
     while (p->n > 0) {
         head(p)->fn = NULL;
-        drop(p, head(p));
+        drop_head(p);
     }
     free(p);
 }
@@ -223,6 +229,6 @@ void publish(struct publisher *p, const char *topic, const ProtobufCMessage *msg
         log_error("event not packed", "topic", topic, "error", e.msg, NULL);
     list_append(&p->queue, &ev->link);
     if (++p->n > QUEUE_MAX) /* never the one that is under way */
-        drop(p, CONTAINER_OF(head(p)->link.next, struct event, link));
+        drop(p, list_take(&head(p)->link, struct event, link));
     send_head(p);
 }

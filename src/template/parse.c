@@ -463,7 +463,7 @@ int template_parse(const char *text, struct template **out, struct err *e)
     t->arena = arena_new();
     t->root = ARENA_NEW(t->arena, struct node_list);
     struct parser ps = {.t = t, .e = e, .all = text, .p = text, .end = text + n, .close = text};
-    enum stop stop;
+    enum stop stop = STOP_EOF;
     TRY(parse_list(&ps, t->root, &stop));
     if (stop != STOP_EOF)
         return bad(&ps, stop == STOP_END ? "unexpected {{end}}" : "unexpected {{else}}");

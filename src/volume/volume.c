@@ -361,18 +361,17 @@ int volume_create(struct volumes *vs, const struct volume_rq *rq, struct arena *
         *out_new = false;
     pthread_mutex_lock(&vs->lock);
     have = existing(vs, rq, a, out, e);
-    r = have != 0 ? 0 : fill_doc(vs, rq, a, &doc, e);
-    if (r == 0 && have == 0)
-        r = volume_new(&doc, &v, e);
+    if (have == 0 && fill_doc(vs, rq, a, &doc, e) == 0)
+        (void)volume_new(&doc, &v, e); /* v tells */
     if (v != NULL) {
         v->busy = true;
         (void)map_put(&vs->by_name, v->doc.name, v);
     }
     pthread_mutex_unlock(&vs->lock);
-    if (r < 0 || have < 0)
-        return err_wrap(e, "create %s", rq->name != NULL ? rq->name : "");
     if (have > 0)
         return 0;
+    if (v == NULL)
+        return err_wrap(e, "create %s", rq->name != NULL ? rq->name : "");
     r = vs->store.put(vs->store.arg, &v->doc, e);
     if (r == 0 && make_directory(vs, v->doc.name, e) < 0) {
         r = -1;

@@ -7,9 +7,11 @@
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/goregex.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "base/units.h"
@@ -146,6 +148,36 @@ static void arrays_grow_and_shrink(void **state)
     for (int i = 0; i < 50; i++)
         vec_push_in(a, &names, arena_printf(a, "n%d", i));
     assert_string_equal(names.v[49], "n49");
+}
+
+static void lists_are_taken_from_the_front(void **state)
+{
+    (void)state;
+    struct item {
+        int n;
+        struct list link;
+    } items[3] = {{.n = 0}, {.n = 1}, {.n = 2}};
+    struct list all;
+    list_init(&all);
+    assert_null(list_take(&all, struct item, link));
+    for (size_t i = 0; i < ARRAY_LEN(items); i++)
+        list_append(&all, &items[i].link);
+    for (int i = 0; i < 3; i++) {
+        struct item *x = list_take(&all, struct item, link);
+        assert_int_equal(x->n, i);
+        assert_true(list_empty(&x->link));
+    }
+    assert_true(list_empty(&all));
+    assert_null(list_take(&all, struct item, link));
+}
+
+static void the_last_reference_is_told(void **state)
+{
+    (void)state;
+    atomic_int refs;
+    atomic_init(&refs, 2);
+    assert_false(ref_drop(&refs));
+    assert_true(ref_drop(&refs));
 }
 
 static void maps_keep_order_through_removals(void **state)
@@ -343,6 +375,8 @@ int main(void)
         cmocka_unit_test(base64_goes_both_ways),
         cmocka_unit_test(strings_cut_and_parse),
         cmocka_unit_test(arrays_grow_and_shrink),
+        cmocka_unit_test(lists_are_taken_from_the_front),
+        cmocka_unit_test(the_last_reference_is_told),
         cmocka_unit_test(maps_keep_order_through_removals),
         cmocka_unit_test(times_are_go_times),
         cmocka_unit_test(durations_are_go_durations),
