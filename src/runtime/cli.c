@@ -101,6 +101,12 @@ const char *cli_text(const struct cli_values *v, const char *name)
     return i >= 0 ? v->text[i] : NULL;
 }
 
+const char *cli_path(const struct cli_values *v, const char *name)
+{
+    const char *path = cli_text(v, name);
+    return path != NULL && *path != '\0' ? path : NULL;
+}
+
 const struct strv *cli_list(const struct cli_values *v, const char *name)
 {
     static const struct strv none;
@@ -129,6 +135,16 @@ void cli_log(struct cli *c, const char *level, const char *msg)
     }
     int fd = c->log_fd >= 0 ? c->log_fd : STDERR_FILENO;
     (void)fd_write_all(fd, line.p, line.n); /* a log that is full must not stop a container */
+}
+
+static void log_line(void *arg, enum hullrun_level level, const char *msg)
+{
+    cli_log(arg, level == HULLRUN_DEBUG ? "debug" : "warning", msg);
+}
+
+struct hullrun_log cli_oplog(struct cli *c)
+{
+    return (struct hullrun_log){.line = log_line, .arg = c, .debug = c->debug};
 }
 
 static int fatal(struct cli *c, const struct err *e, int status)

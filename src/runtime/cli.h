@@ -58,11 +58,17 @@ bool cli_bool(const struct cli_values *v, const char *name);
 const char *cli_text(const struct cli_values *v, const char *name);
 const struct strv *cli_list(const struct cli_values *v, const char *name);
 
+/** A text that counts as absent when it is empty. */
+const char *cli_path(const struct cli_values *v, const char *name);
+
 /** A path of the caller's, made absolute before anything changes directory; NULL stays NULL. */
 const char *cli_absolute(struct cli *c, const char *path);
 
 /** Log a line where --log says; level "error", "warning", "debug". */
 void cli_log(struct cli *c, const char *level, const char *msg);
+
+/** The library's lines go where --log says, too. */
+struct hullrun_log cli_oplog(struct cli *c);
 
 extern const struct cli_command cli_commands[];
 extern const size_t cli_n_commands;
@@ -76,19 +82,25 @@ void cli_print_version(void);
 void cli_print_help(FILE *to);
 void cli_print_command_help(const struct cli_command *cmd, FILE *to);
 
-/* The commands, in cli_run.c (processes) and cli_info.c (state, lists, files). */
+/* The commands: cli_run.c (processes), cli_info.c (state, lists, files) and files of their own. */
 /* clang-format off */
 #define CLI_COMMANDS(X)                                                                       \
     X(create)                                                                                 \
     X(start)                                                                                  \
     X(run)                                                                                    \
     X(state) X(kill) X(delete) X(exec) X(list_all) X(spec) X(ps) X(pause) X(resume) X(update) \
-        X(features) X(events) X(checkpoint)
+        X(features) X(events) X(checkpoint) X(restore)
 /* clang-format on */
 #define X(name) \
     int cli_##name(struct cli *c, struct cli_values *v, char **args, int n, struct err *e);
 CLI_COMMANDS(X)
 #undef X
+
+/** The flags that checkpoint and restore have in common (cli_checkpoint.c). INVALID in runc's
+ * words.
+ */
+int cli_criu_opts(struct cli *c, const struct cli_values *v, struct hullrun_criu_opts *out,
+                  struct err *e);
 
 struct cli_ready {
     int sock;            /* where the program says that it is ready; -1 */

@@ -27,6 +27,41 @@ static const struct cli_flag run_flags[] = {
     {"keep", NULL, CLI_BOOL, "do not delete the container when it has ended"},
     {"no-subreaper", NULL, CLI_BOOL, "leave orphans of the container to another process"},
 };
+/* clang-format off */
+#define CRIU_FLAGS                                                                               \
+    {"image-path", NULL, CLI_TEXT, "directory of criu's images (default: checkpoint)"},           \
+    {"work-path", NULL, CLI_TEXT, "directory of criu's log (default: that of the images)"},       \
+    {"tcp-established", NULL, CLI_BOOL, "allow open TCP connections"},                            \
+    {"ext-unix-sk", NULL, CLI_BOOL, "allow unix sockets that lead outside"},                      \
+    {"shell-job", NULL, CLI_BOOL, "allow a session that began outside"},                          \
+    {"file-locks", NULL, CLI_BOOL, "take file locks along"},                                      \
+    {"manage-cgroups-mode", NULL, CLI_TEXT, "soft, full, strict or ignore (default: criu's)"},    \
+    {"empty-ns", NULL, CLI_LIST, "make this namespace, but do not fill it: network"},             \
+    {"auto-dedup", NULL, CLI_BOOL, "free what later memory images hold again"},                   \
+    {"lazy-pages", NULL, CLI_BOOL, "fetch memory when it is used (userfaultfd)"}
+/* clang-format on */
+
+static const struct cli_flag checkpoint_flags[] = {
+    CRIU_FLAGS,
+    {"parent-path", NULL, CLI_TEXT, "images of an earlier pre-dump, relative to the image path"},
+    {"leave-running", NULL, CLI_BOOL, "let the container run on"},
+    {"tcp-skip-in-flight", NULL, CLI_BOOL, "leave out TCP connections that are being made"},
+    {"link-remap", NULL, CLI_BOOL, "link deleted files back where that is possible"},
+    {"status-fd", NULL, CLI_NUMBER, "descriptor that gets a zero byte when lazy pages are served"},
+    {"page-server", NULL, CLI_TEXT, "ADDRESS:PORT of a page server"},
+    {"pre-dump", NULL, CLI_BOOL, "memory only; the container runs on"},
+};
+static const struct cli_flag restore_flags[] = {
+    CRIU_FLAGS,
+    {"bundle", "b", CLI_TEXT, "directory of the container's config.json (default: this one)"},
+    {"console-socket", NULL, CLI_TEXT, "unix socket that gets the master of the terminal"},
+    {"detach", "d", CLI_BOOL, "return once the container runs"},
+    {"pid-file", NULL, CLI_TEXT, "file to write the first process's id to"},
+    {"no-subreaper", NULL, CLI_BOOL, "leave orphans of the container to another process"},
+    {"no-pivot", NULL, CLI_BOOL, "taken, and means nothing: criu makes the root"},
+    {"lsm-profile", NULL, CLI_TEXT, "TYPE:NAME of another label for the processes"},
+    {"lsm-mount-context", NULL, CLI_TEXT, "another label for the mounts"},
+};
 static const struct cli_flag exec_flags[] = {
     {"console-socket", NULL, CLI_TEXT, "unix socket that gets the master of the terminal"},
     {"pidfd-socket", NULL, CLI_TEXT, "unix socket that gets the pidfd of the process"},
@@ -92,8 +127,8 @@ static const struct cli_flag update_flags[] = {
 #define ID "<container-id>"
 
 const struct cli_command cli_commands[] = {
-    {"checkpoint", ID, "checkpoint a running container", FLAGS(kill_flags), 1, -1, true, false,
-     cli_checkpoint},
+    {"checkpoint", ID, "checkpoint a running container", FLAGS(checkpoint_flags), 1, 1, false,
+     false, cli_checkpoint},
     {"create", ID, "create a container", FLAGS(create_flags), 1, 1, false, true, cli_create},
     {"delete", ID, "delete what a stopped container holds", FLAGS(delete_flags), 1, 1, false, false,
      cli_delete},
@@ -110,8 +145,8 @@ const struct cli_command cli_commands[] = {
      cli_pause},
     {"ps", ID " [options of ps]", "display the processes running inside the container",
      FLAGS(ps_flags), 1, -1, true, false, cli_ps},
-    {"restore", ID, "restore a container from a checkpoint", FLAGS(kill_flags), 1, -1, true, false,
-     cli_checkpoint},
+    {"restore", ID, "restore a container from a checkpoint", FLAGS(restore_flags), 1, 1, false,
+     false, cli_restore},
     {"resume", ID, "resume all processes that have been paused", NULL, 0, 1, 1, false, false,
      cli_resume},
     {"run", ID, "create and run a container", FLAGS(run_flags), 1, 1, false, true, cli_run},

@@ -295,14 +295,3 @@ int cli_ps(struct cli *c, struct cli_values *v, char **args, int n, struct err *
     vec_done(&pids);
     return rc;
 }
-
-/* ---- what we have not ------------------------------------------------------------------------ */
-
-int cli_checkpoint(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
-{
-    (void)c;
-    (void)v;
-    (void)args;
-    (void)n;
-    return err_set(e, ERR_UNIMPLEMENTED, "checkpoint and restore are not supported by hull-runc");
-}

@@ -1,4 +1,4 @@
-/* The commands that start processes: create, run, exec, start. See cli.h. */
+/* The commands that start processes: create, run, restore, exec, start. See cli.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,16 +18,6 @@
 #include "sys/fd.h"
 #include "sys/path.h"
 
-static void log_line(void *arg, enum hullrun_level level, const char *msg)
-{
-    cli_log(arg, level == HULLRUN_DEBUG ? "debug" : "warning", msg);
-}
-
-static struct hullrun_log log_of(struct cli *c)
-{
-    return (struct hullrun_log){.line = log_line, .arg = c, .debug = c->debug};
-}
-
 static int number(const char *text, const char *what, uint64_t max, uint64_t *out, struct err *e)
 {
     if (text != NULL && !str_to_u64(str_of(text), 0, max, out))
@@ -35,18 +25,12 @@ static int number(const char *text, const char *what, uint64_t max, uint64_t *ou
     return 0;
 }
 
-static const char *path_flag(const struct cli_values *v, const char *name)
-{
-    const char *path = cli_text(v, name);
-    return path != NULL && *path != '\0' ? path : NULL;
-}
-
 /* What the flags say about descriptors; detached is false for a foreground run or exec. */
 static int read_io(const struct cli_values *v, bool detached, bool terminal, struct hullrun_io *io,
                    struct err *e)
 {
     uint64_t preserve = 0;
-    const char *path = path_flag(v, "console-socket"), *listen = getenv("LISTEN_FDS"),
+    const char *path = cli_path(v, "console-socket"), *listen = getenv("LISTEN_FDS"),
                *pid = getenv("LISTEN_PID");
     *io = (struct hullrun_io){.fd = {0, 1, 2}, .console_sock = -1};
     TRY(number(cli_text(v, "preserve-fds"), "preserve-fds", 1024, &preserve, e));
@@ -60,7 +44,7 @@ static int read_io(const struct cli_values *v, bool detached, bool terminal, str
         return err_set(e, ERR_INVALID,
                        "cannot use console socket if runc will not detach or allocate tty");
     io->want_console = io->plain_output = terminal && !detached;
-    io->pidfd_socket = path_flag(v, "pidfd-socket");
+    io->pidfd_socket = cli_path(v, "pidfd-socket");
     if (path != NULL && (io->console_sock = io_dial(path, e)) < 0)
         return -1;
     return 0;
@@ -82,6 +66,7 @@ static int wants_terminal(const char *bundle, const char *config, struct arena *
 struct making {
     const char *id;
     bool run, detached;
+    const struct hullrun_criu_opts *criu; /* from images; NULL: anew */
     struct hullrun_result result;
     int notify; /* socket on which its program says that it is ready; -1 */
 };
@@ -101,20 +86,20 @@ static int make_private_root(struct cli *c, struct err *e)
 
 static int make(struct cli *c, struct cli_values *v, struct making *m, struct err *e)
 {
-    const char *bundle = path_flag(v, "bundle"), *config = cli_text(v, "config");
+    const char *bundle = cli_path(v, "bundle"), *config = cli_text(v, "config");
     struct hullrun_create_opts o = {
         .root = c->root,
         .id = m->id,
         .bundle = bundle != NULL ? bundle : ".",
         .config = config,
-        .pid_file = cli_absolute(c, path_flag(v, "pid-file")),
+        .pid_file = cli_absolute(c, cli_path(v, "pid-file")),
         .systemd_cgroup = c->systemd_cgroup,
         .no_pivot = cli_bool(v, "no-pivot"),
         .no_new_keyring = cli_bool(v, "no-new-keyring"),
         .rootless = c->rootless,
         .run = m->run,
         .notify = c->manager != NULL ? &m->notify : NULL,
-        .log = log_of(c),
+        .log = cli_oplog(c),
     };
     bool terminal = false;
     if (geteuid() != 0 && !c->root_given)
@@ -125,7 +110,8 @@ static int make(struct cli *c, struct cli_values *v, struct making *m, struct er
     if (m->run || cli_text(v, "console-socket") != NULL)
         TRY(wants_terminal(o.bundle, config, c->a, &terminal, e));
     TRY(read_io(v, m->detached, terminal, &o.io, e));
-    int rc = hullrun_create(&o, &m->result, e);
+    int rc = m->criu != NULL ? hullrun_restore(&o, m->criu, &m->result, e)
+                             : hullrun_create(&o, &m->result, e);
     fd_close(o.io.console_sock);
     return rc;
 }
@@ -190,6 +176,17 @@ int cli_run(struct cli *c, struct cli_values *v, char **args, int n, struct err 
     (void)n;
     int status = (m.detached ? run_detached : run_foreground)(c, v, &m, e);
     return status < 0 ? err_wrap(e, "runc run failed") : status;
+}
+
+int cli_restore(struct cli *c, struct cli_values *v, char **args, int n, struct err *e)
+{
+    struct hullrun_criu_opts criu;
+    CLEANUP(making_done)
+    struct making m = {MAKING_NONE, .id = args[0], .run = true, .detached = cli_bool(v, "detach"),
+                       .criu = &criu};
+    (void)n;
+    TRY(cli_criu_opts(c, v, &criu, e));
+    return (m.detached ? run_detached : run_foreground)(c, v, &m, e);
 }
 
 /* ---- exec --------------------------------------------------------------------------------- */
@@ -295,7 +292,7 @@ static int exec_status(struct cli *c, struct cli_values *v, char **args, int n, 
         .pid_file = cli_absolute(c, cli_text(v, "pid-file")),
         .cgroups = cli_list(v, "cgroup"),
         .ignore_paused = cli_bool(v, "ignore-paused"),
-        .log = log_of(c),
+        .log = cli_oplog(c),
     };
     if (file != NULL && *file != '\0')
         TRY(read_process_file(file, c->a, &p, e));

@@ -155,7 +155,7 @@ int cli_features(struct cli *c, struct cli_values *v, char **args, int n, struct
                     "\"enabled\":true,\"schemata\":true,\"monitoring\":true},\"mountExtensions\":{"
                     "\"idmap\":{\"enabled\":true}},"
                     "\"netDevices\":{\"enabled\":true}},"
-                    "\"annotations\":{\"org.opencontainers.runc.checkpoint.enabled\":\"false\","
+                    "\"annotations\":{\"org.opencontainers.runc.checkpoint.enabled\":\"true\","
                     "\"org.opencontainers.runc.version\":\"" HULL_VERSION "\"}}");
     CLEANUP(buf_done) struct buf pretty = BUF_MAX(1 << 16);
     json_indent(text.p, text.n, "    ", &pretty);

@@ -51,8 +51,7 @@ static int bind_console(int slave, struct err *e)
     return rc < 0 ? err_neg(e, rc, "mount %s", path) : 0;
 }
 
-/* Before the process can write anything. */
-static int make_plain(int master, struct err *e)
+int console_plain(int master, struct err *e)
 {
     struct termios t;
     if (tcgetattr(master, &t) < 0)
@@ -81,7 +80,7 @@ int console_setup(const struct oci_console_size *size, int sock, unsigned flags,
             return err_sys(e, "set the terminal's size");
     }
     if ((flags & CONSOLE_PLAIN) != 0)
-        TRY(make_plain(master, e));
+        TRY(console_plain(master, e)); /* before the process can write anything */
     if ((flags & CONSOLE_BIND) != 0)
         TRY(bind_console(slave, e));
     int n = snprintf(name, sizeof(name), "/dev/pts/%u", number);

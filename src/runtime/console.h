@@ -22,4 +22,7 @@ enum {
  */
 int console_setup(const struct oci_console_size *size, int sock, unsigned flags, struct err *e);
 
+/** CONSOLE_PLAIN for a terminal that is there: no carriage returns. */
+int console_plain(int master, struct err *e);
+
 #endif

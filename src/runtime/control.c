@@ -98,7 +98,7 @@ int hullrun_notify_listen(const char *root, const char *id, int *out, struct err
     auto_fd int dir = record_open(root, id, e);
     TRY(dir);
     *out = -1;
-    if (faccessat(dir, "notify", F_OK, 0) < 0)
+    if (!notify_prepared(dir))
         return 0;
     *out = notify_listen(dir, e);
     return *out < 0 ? -1 : 0;

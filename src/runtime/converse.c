@@ -70,7 +70,7 @@ static int clone_for(struct create *c, const struct sync_msg *m, struct err *e)
 }
 
 /* In a user namespace no device is to be had but those that are bound from the host. */
-static int restrict_devices(struct create *c, struct err *e)
+int create_restrict_devices(struct create *c, struct err *e)
 {
     if (c->cgroup.dirs.n == 0 || devices_apply(&c->devices, &c->cgroup, e) == 0)
         return 0;
@@ -80,15 +80,20 @@ static int restrict_devices(struct create *c, struct err *e)
     return 0;
 }
 
-static int on_mounted(struct create *c, struct err *e)
+int create_run_hooks(struct create *c, pid_t pid, struct err *e)
 {
     const struct oci_hooks *h = c->spec.hooks;
-    TRY(restrict_devices(c, e));
     c->hooks_ran = h->prestart.n + h->create_runtime.n > 0;
-    TRY(hooks_run("prestart", HOOK_LIST(&h->prestart), &c->record, "creating", c->child.pid,
+    TRY(hooks_run("prestart", HOOK_LIST(&h->prestart), &c->record, "creating", pid,
                   c->record.bundle, e));
-    TRY(hooks_run("createRuntime", HOOK_LIST(&h->create_runtime), &c->record, "creating",
-                  c->child.pid, c->record.bundle, e));
+    return hooks_run("createRuntime", HOOK_LIST(&h->create_runtime), &c->record, "creating", pid,
+                     c->record.bundle, e);
+}
+
+static int on_mounted(struct create *c, struct err *e)
+{
+    TRY(create_restrict_devices(c, e));
+    TRY(create_run_hooks(c, c->child.pid, e));
     return sync_send(c->child.sync, SYNC_GO, NULL, e);
 }
 

@@ -1,7 +1,7 @@
 /*
  * hullrun_create: the parent's side. It prepares what can be checked without a process (cgroup,
  * limits, filter), starts the process, and does the work that needs the host's rights while the
- * process builds its file system. Whatever fails, `undo` takes back exactly what was made.
+ * process builds its file system. Whatever fails, create_undo takes back exactly what was made.
  */
 #include "runtime/create.h"
 
@@ -30,7 +30,22 @@
 #include "sys/mounts.h"
 #include "sys/ns.h"
 
-static void create_done(struct create *c)
+void create_init(struct create *c, const struct hullrun_create_opts *o)
+{
+    *c = (struct create){.o = o,
+                         .a = arena_new(),
+                         .rootless = geteuid() != 0,
+                         .config = BUF_MAX(SPEC_BYTES_MAX),
+                         .dir_fd = -1,
+                         .fifo = -1,
+                         .console = {-1, -1},
+                         .launch.door = CGROUP_DOOR_NONE,
+                         .child = CHILD_NONE};
+    for (size_t i = 0; i < NS_KINDS; i++)
+        c->join_fd[i] = -1;
+}
+
+void create_done(struct create *c)
 {
     fd_close(c->dir_fd);
     fd_close(c->fifo);
@@ -46,7 +61,6 @@ static void create_done(struct create *c)
     arena_free(c->a);
 }
 
-/* 0 when it cannot be told. */
 /* In the host's mount namespace nobody else takes our mounts away: all are on top of the root's. */
 static void undo_mounts(struct create *c)
 {
@@ -55,7 +69,7 @@ static void undo_mounts(struct create *c)
         (void)umount2(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
-static void undo(struct create *c)
+void create_undo(struct create *c)
 {
     struct err ignored = {0}; /* the caller hears about the first failure, not of these */
     bool started = c->child.pid > 0;
@@ -92,7 +106,7 @@ static int check_cgroup(struct create *c, struct err *e)
     return 0;
 }
 
-static int make_state(struct create *c, struct err *e)
+int create_make_state(struct create *c, struct err *e)
 {
     c->dir_fd = record_make(c->o->root, c->o->id, e);
     TRY(c->dir_fd);
@@ -110,13 +124,23 @@ static int make_state(struct create *c, struct err *e)
     return c->fifo < 0 ? err_sys(e, "open exec.fifo") : 0;
 }
 
-static int make_notify(struct create *c, struct err *e)
+const char *create_state_path(const struct create *c)
 {
     const char *root = c->o->root != NULL ? c->o->root : HULLRUN_DEFAULT_ROOT;
-    if (c->o->notify == NULL || spec_ns(&c->spec, "mount") == NULL)
-        return 0;
-    TRY(notify_prepare(c->dir_fd, arena_printf(c->a, "%s/%s", root, c->o->id), &c->spec, c->a, e));
-    if (!c->o->run)
+    return arena_printf(c->a, "%s/%s", root, c->o->id);
+}
+
+int create_make_notify(struct create *c, struct err *e)
+{
+    return c->o->notify != NULL && spec_ns(&c->spec, "mount") != NULL
+               ? notify_prepare(c->dir_fd, create_state_path(c), &c->spec, c->a, e)
+               : 0;
+}
+
+static int make_notify(struct create *c, struct err *e)
+{
+    TRY(create_make_notify(c, e));
+    if (!c->o->run || !notify_prepared(c->dir_fd))
         return 0;
     *c->o->notify = notify_listen(c->dir_fd, e);
     return *c->o->notify < 0 ? -1 : 0;
@@ -133,7 +157,7 @@ static int make_own_cgroup(struct create *c, struct err *e)
 }
 
 /* An ordinary user who wants no limits and names no cgroup stays in ours. */
-static int make_cgroup(struct create *c, struct err *e)
+int create_make_cgroup(struct create *c, struct err *e)
 {
     const char *wanted = c->spec.linux_->cgroups_path;
     if (make_own_cgroup(c, e) == 0)
@@ -282,14 +306,14 @@ static int enter_rdt(struct create *c, struct err *e)
     return 0;
 }
 
-static int join_unit(struct create *c, struct err *e)
+int create_join_unit(struct create *c, pid_t pid, struct err *e)
 {
     if (c->unit.name == NULL)
         return 0;
     c->made_cgroup = true;
-    TRY(unit_start(&c->unit, c->o->id, c->child.pid, c->host.mode, &c->properties, c->a, e));
+    TRY(unit_start(&c->unit, c->o->id, pid, c->host.mode, &c->properties, c->a, e));
     TRY(cgroup_create(&c->cgroup, e)); /* controllers, and hierarchies that systemd leaves out */
-    return cgroup_join(&c->cgroup, c->child.pid, e);
+    return cgroup_join(&c->cgroup, pid, e);
 }
 
 /* The network namespace that the process is in, or will be once it has entered it. */
@@ -321,7 +345,7 @@ static int bless_process(struct create *c, struct err *e)
     c->record.pid = c->child.pid;
     if (!record_proc_stat(c->child.pid, &state, &c->record.start_time))
         return err_set(e, ERR_INTERNAL, "the container's process has died");
-    TRY(join_unit(c, e));
+    TRY(create_join_unit(c, c->child.pid, e));
     TRY(delegate_cgroup(c, e));
     TRY(enter_rdt(c, e));
     TRY(move_devices(c, e));
@@ -367,8 +391,8 @@ static int create(struct create *c, struct hullrun_result *out, struct err *e)
 {
     TRY(create_plan(c, e));
     TRY(prepare_seccomp(c, e));
-    TRY(make_state(c, e));
-    if (make_notify(c, e) == 0 && make_cgroup(c, e) == 0 && start_process(c, e) == 0 &&
+    TRY(create_make_state(c, e));
+    if (make_notify(c, e) == 0 && create_make_cgroup(c, e) == 0 && start_process(c, e) == 0 &&
         bless_process(c, e) == 0 && create_converse(c, e) == 0 && finish(c, out, e) == 0)
         return 0;
     return err_wrap(e, "unable to start container process");
@@ -391,21 +415,12 @@ static void prefer_its_reason(struct create *c, struct err *e)
 int hullrun_create(const struct hullrun_create_opts *o, struct hullrun_result *out, struct err *e)
 {
     TRY(record_check_id(o->id, e));
-    struct create c = {.o = o,
-                       .a = arena_new(),
-                       .rootless = geteuid() != 0,
-                       .config = BUF_MAX(SPEC_BYTES_MAX),
-                       .dir_fd = -1,
-                       .fifo = -1,
-                       .console = {-1, -1},
-                       .launch.door = CGROUP_DOOR_NONE,
-                       .child = CHILD_NONE};
-    for (size_t i = 0; i < NS_KINDS; i++)
-        c.join_fd[i] = -1;
+    struct create c;
+    create_init(&c, o);
     int rc = create(&c, out, e);
     if (rc < 0) {
         prefer_its_reason(&c, e);
-        undo(&c);
+        create_undo(&c);
     }
     create_done(&c);
     return rc;

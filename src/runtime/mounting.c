@@ -337,11 +337,10 @@ static int mount_cgroup_v2(struct mounting *g, struct err *e)
     return mounting_attach(g, mnt, target, e);
 }
 
-/* A destination may be given as the host names it: callers that know the rootfs do. */
-static const char *strip_root(const struct rootfs *r, const char *dest)
+const char *rootfs_strip(const char *path, const char *dest)
 {
-    size_t n = strlen(r->path);
-    if (n <= 1 || strncmp(dest, r->path, n) != 0 || (dest[n] != '/' && dest[n] != '\0'))
+    size_t n = strlen(path);
+    if (n <= 1 || strncmp(dest, path, n) != 0 || (dest[n] != '/' && dest[n] != '\0'))
         return dest;
     return dest[n] == '/' ? dest + n : "/";
 }
@@ -368,7 +367,7 @@ int rootfs_mount(struct rootfs *r, const struct oci_mount *m, struct err *e)
 {
     if (m->destination == NULL || *m->destination == '\0')
         return err_set(e, ERR_INVALID, "mount without a destination");
-    struct mounting g = {.r = r, .m = m, .dest = strip_root(r, m->destination)};
+    struct mounting g = {.r = r, .m = m, .dest = rootfs_strip(r->path, m->destination)};
     if (mount_entry(&g, e) < 0)
         return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"",
                         m->source != NULL ? m->source : (m->type != NULL ? m->type : ""),

@@ -15,22 +15,28 @@
 
 #define NOTIFY_DIR "notify"
 #define NOTIFY_NAME "notify.sock"
-#define INSIDE "/run/notify"
 #define BARRIER_MS 30000
 
 int notify_prepare(int dir_fd, const char *dir, struct oci_spec *spec, struct arena *a,
                    struct err *e)
 {
     static const char *const options[] = {"bind", "nosuid", "noexec", "nodev", "ro"};
-    struct oci_mount m = {
-        .destination = INSIDE, .type = "bind", .source = arena_printf(a, "%s/" NOTIFY_DIR, dir)};
+    struct oci_mount m = {.destination = NOTIFY_PLACE,
+                          .type = "bind",
+                          .source = arena_printf(a, "%s/" NOTIFY_DIR, dir)};
     if (mkdirat(dir_fd, NOTIFY_DIR, 0755) < 0)
         return err_sys(e, "mkdir %s", m.source);
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
         vec_push_in(a, &m.options, (char *)(uintptr_t)options[i]);
     vec_push_in(a, &spec->mounts, m);
-    vec_push_in(a, &spec->process->env, arena_strdup(a, "NOTIFY_SOCKET=" INSIDE "/" NOTIFY_NAME));
+    vec_push_in(a, &spec->process->env,
+                arena_strdup(a, "NOTIFY_SOCKET=" NOTIFY_PLACE "/" NOTIFY_NAME));
     return 0;
+}
+
+bool notify_prepared(int dir_fd)
+{
+    return faccessat(dir_fd, NOTIFY_DIR, F_OK, 0) == 0;
 }
 
 /* By way of a descriptor of its folder: the state directory's path may be longer than sun_path. */

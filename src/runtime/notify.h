@@ -11,12 +11,17 @@
 #include "base/err.h"
 #include "types/oci_runtime.h"
 
+#define NOTIFY_PLACE "/run/notify" /* where the container has it */
+
 /**
  * For create: make notify/ in the container's state directory (dir_fd, absolute path dir) and give
- * the program a mount of it, /run/notify, and NOTIFY_SOCKET.
+ * the program a mount of it, NOTIFY_PLACE, and NOTIFY_SOCKET.
  */
 int notify_prepare(int dir_fd, const char *dir, struct oci_spec *spec, struct arena *a,
                    struct err *e);
+
+/** Whether that was done for the container of this state directory. */
+bool notify_prepared(int dir_fd);
 
 /** Bind the socket in it: before the program runs. The descriptor, non-blocking. */
 int notify_listen(int dir_fd, struct err *e);

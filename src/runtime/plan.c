@@ -40,6 +40,8 @@ static void fill_record(struct create *c)
     c->record.namespaces = spec_new_flags(s) | spec_join_flags(s);
     c->record.own_pid_ns = (spec_new_flags(s) & CLONE_NEWPID) != 0;
     c->record.no_new_keyring = c->o->no_new_keyring;
+    if (!s->process->terminal)
+        record_descriptors("self", c->o->io.fd, c->a, &c->record.stdio);
     c->record.poststart = s->hooks->poststart.n > 0;
     c->record.poststop = s->hooks->poststop.n > 0;
     c->record.unit = c->unit.name;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "sys/fd.h"
@@ -175,6 +176,17 @@ void record_hook_state(const struct record *r, const char *status, pid_t pid, st
 {
     struct oci_state s = record_oci_state(r, status, pid);
     json_write(&oci_state_json, &s, out);
+}
+
+void record_descriptors(const char *proc, const int fd[static 3], struct arena *a, struct strv *out)
+{
+    char path[64], name[4096];
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "/proc/%s/fd/%d", proc, fd[i]);
+        ssize_t n = fd[i] < 0 ? -1 : readlink(path, name, sizeof(name));
+        vec_push_in(a, out,
+                    n < 0 ? arena_strdup(a, "/dev/null") : arena_strndup(a, name, (size_t)n));
+    }
 }
 
 int record_pid_file(const char *path, pid_t pid, struct err *e)

@@ -17,7 +17,8 @@
 JSON_TYPE(record_dir, RECORD_DIR)
 
 /* What later commands need to know without reading config.json. resources: as the last update left
- * them; until then config.json has them. */
+ * them; until then config.json has them. stdio: what it was connected to, as /proc names
+ * it. */
 #define RECORD(T, F)                                      \
     F(T, i64, version, "version", 0)                      \
     F(T, str, id, "id", 0)                                \
@@ -32,6 +33,7 @@ JSON_TYPE(record_dir, RECORD_DIR)
     F(T, u64, namespaces, "namespaces", 0)                \
     F(T, bool, own_pid_ns, "ownPidNamespace", 0)          \
     F(T, bool, no_new_keyring, "noNewKeyring", 0)         \
+    F(T, strv, stdio, "stdio", JSON_OMITEMPTY)            \
     F(T, bool, poststart, "poststart", 0)                 \
     F(T, bool, poststop, "poststop", 0)                   \
     F(T, str, unit, "unit", JSON_OMITEMPTY)               \
@@ -75,6 +77,11 @@ struct oci_state record_oci_state(const struct record *r, const char *status, pi
 
 /** The state document that hooks get, as JSON. */
 void record_hook_state(const struct record *r, const char *status, pid_t pid, struct buf *out);
+
+/** What stdio of a process is connected to ("pipe:[123]"), read from descriptors fd[0] to fd[2] of
+ * the process named by proc, "self" or a number; -1 is the null device. */
+void record_descriptors(const char *proc, const int fd[static 3], struct arena *a,
+                        struct strv *out);
 
 /** Write pid to an absolute path: temporary beside it, rename. */
 int record_pid_file(const char *path, pid_t pid, struct err *e);

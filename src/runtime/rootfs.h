@@ -68,6 +68,10 @@ int rootfs_devices(struct rootfs *r, struct err *e);
 /** Open (making it when missing) the file or directory to mount on. */
 int rootfs_target(struct rootfs *r, const char *dest, bool dir, struct err *e);
 
+/** A destination may be given as the host names it, below the rootfs at path: callers that know it
+ * do. As the container names it. */
+const char *rootfs_strip(const char *path, const char *dest);
+
 /** Clone a mount tree, through the parent when we are not allowed to, or when ids are mapped. A
  * descriptor or -errno. */
 int rootfs_clone_by(struct rootfs *r, const struct rootfs_clone_order *order);

@@ -11,7 +11,7 @@
 #include "sys/path.h"
 
 /* The initial user namespace maps all ids to themselves. */
-static bool in_user_ns(void)
+bool rootless_in_userns(void)
 {
     CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
     unsigned long inside, outside, count;
@@ -27,7 +27,7 @@ bool rootless_forgives(enum hullrun_rootless mode, const struct err *e)
 {
     if (e->sys != EPERM && e->sys != EACCES && e->sys != EROFS)
         return false;
-    return mode == HULLRUN_ROOTLESS_AUTO ? geteuid() != 0 || in_user_ns()
+    return mode == HULLRUN_ROOTLESS_AUTO ? geteuid() != 0 || rootless_in_userns()
                                          : mode == HULLRUN_ROOTLESS_YES;
 }
 

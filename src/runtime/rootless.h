@@ -7,6 +7,9 @@
 
 #include "runtime/runtime.h"
 
+/** Whether we are in a user namespace that does not have all ids. */
+bool rootless_in_userns(void);
+
 /** Whether e is a refusal by the kernel that an ordinary user, or root of a user namespace, has to
  * expect (mode AUTO looks which of them we are). */
 bool rootless_forgives(enum hullrun_rootless mode, const struct err *e);

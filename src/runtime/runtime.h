@@ -149,6 +149,38 @@ int hullrun_update(const char *root, const char *id, const struct oci_resources 
 int hullrun_update_rdt(const char *root, const char *id, const char *l3_cache, const char *mem_bw,
                        struct err *e);
 
+/** How criu is to do its work: its own options. Paths may be relative. */
+struct hullrun_criu_opts {
+    const char *image_path;  /* directory of the images; a checkpoint makes it */
+    const char *work_path;   /* directory of criu's log, made when missing; NULL: image_path */
+    const char *parent_path; /* of an earlier pre-dump, relative to image_path; NULL: none */
+    const char *page_server; /* address that gets the memory instead; NULL: none */
+    int page_server_port;
+    const char *manage_cgroups; /* "soft", "full", "strict", "ignore"; NULL: criu's default */
+    const char *lsm_profile, *lsm_mount_context; /* restore: other labels; NULL: the dumped ones */
+    int status_fd; /* with lazy_pages: gets a zero byte when memory can be fetched; -1 */
+    bool leave_running, pre_dump, lazy_pages, tcp_established, tcp_skip_in_flight, link_remap,
+        ext_unix_sk, shell_job, file_locks, auto_dedup;
+};
+
+/**
+ * Write the processes of a running or paused container into images, by criu. Unless they are left
+ * running (or it is a pre-dump, of memory alone) they have ended then, and the caller deletes the
+ * container. NOT_FOUND when there is no criu; CONFLICT "Container cannot be checkpointed in %s
+ * state". What criu says on failure goes to log as warnings.
+ */
+int hullrun_checkpoint(const char *root, const char *id, const struct hullrun_criu_opts *o,
+                       const struct hullrun_log *log, struct err *e);
+
+/**
+ * Make a container whose processes go on where a checkpoint left them; its program runs when this
+ * returns. create: as for hullrun_create with run; of its hooks prestart and createRuntime are run.
+ * The calling process is in a mount namespace of its own for a moment, so it must be
+ * single-threaded. On failure nothing stays behind.
+ */
+int hullrun_restore(const struct hullrun_create_opts *create, const struct hullrun_criu_opts *o,
+                    struct hullrun_result *out, struct err *e);
+
 /** All processes of the container's cgroup, host pids, sorted; caller frees out->v with vec_done.
  */
 struct hullrun_pids {
