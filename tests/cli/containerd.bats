@@ -115,7 +115,10 @@ run_with() { # RUNTIME
     run -7 our_ctr run --rm --runtime "$1" "$image" once sh -c 'echo out; echo err >&2; exit 7'
     expect_match out
     expect_match err
-    [ "$( (echo typed; sleep 1) | our_ctr run --rm --runtime "$1" "$image" in cat)" = typed ]
+    # ctr forgets what was typed when its input ends before the task has begun
+    : >"$T/typed"
+    (echo typed; wait_until grep -q typed "$T/typed") | our_ctr run --rm --runtime "$1" "$image" in cat >"$T/typed"
+    [ "$(cat "$T/typed")" = typed ]
     # -t: a terminal of a size, its output with carriage returns
     printf '#!/bin/bash\nexec nsenter --net=/run/netns/%s -- %s --address %s --namespace %s "$@"\n' "$test_netns" "$(debian_ctr)" "$T/c.sock" "$ctr_namespace" >"$T/bin/octr"
     chmod +x "$T/bin/octr"
@@ -196,13 +199,14 @@ restart_with() { # RUNTIME
     our_ctr run -d --runtime $ours "$image" fine sleep 1000
     shim_pid stuck >"$T/stopped"
     kill -STOP "$(cat "$T/stopped")"
-    timeout 1 "$(debian_ctr)" --address "$T/c.sock" --namespace "$ctr_namespace" tasks ls >"$T/ls"
+    # who waited for it would wait for ever
+    timeout 4 "$(debian_ctr)" --address "$T/c.sock" --namespace "$ctr_namespace" tasks ls >"$T/ls"
     grep -q 'stuck.*RUNNING' "$T/ls"
-    run -0 timeout 5 "$(debian_ctr)" --address "$T/c.sock" --namespace "$ctr_namespace" tasks exec --exec-id e1 fine true
+    run -0 timeout 20 "$(debian_ctr)" --address "$T/c.sock" --namespace "$ctr_namespace" tasks exec --exec-id e1 fine true
     run ! timeout 1 "$(debian_ctr)" --address "$T/c.sock" --namespace "$ctr_namespace" tasks kill -s KILL stuck
     finish containerd KILL
     containerd_start
-    run -0 timeout 5 "$(debian_ctr)" --address "$T/c.sock" --namespace "$ctr_namespace" tasks exec --exec-id e2 fine true
+    run -0 timeout 20 "$(debian_ctr)" --address "$T/c.sock" --namespace "$ctr_namespace" tasks exec --exec-id e2 fine true
     kill -CONT "$(cat "$T/stopped")"
     rm "$T/stopped"
     our_ctr tasks kill -s KILL stuck 2>/dev/null || true # the first one may have arrived by now

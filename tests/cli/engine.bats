@@ -81,13 +81,16 @@ is_state() { # NAME STATUS CODE
 }
 
 @test "stop: the signal, then SIGKILL; kill and pause" {
-    docker run -d --name polite busybox sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
-    docker run -d --name deaf busybox sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+    docker run -d --name polite busybox sh -c 'trap "exit 0" TERM; echo ready; while :; do sleep 0.1; done'
+    docker run -d --name deaf busybox sh -c 'trap "" TERM; echo ready; while :; do sleep 0.1; done'
+    wait_until ready_times polite 1
+    wait_until ready_times deaf 1
     docker stop polite
     is_state polite exited 0
     docker stop -t 1 deaf
     is_state deaf exited 137
     docker start polite
+    wait_until ready_times polite 2
     docker pause polite
     [ "$(docker inspect -f '{{.State.Status}}' polite)" = paused ]
     run -1 docker rm polite
@@ -96,6 +99,10 @@ is_state() { # NAME STATUS CODE
     docker kill -s TERM polite
     wait_until is_state polite exited 0
     docker rm polite deaf
+}
+
+ready_times() { # NAME N: it has said so that often
+    [ "$(docker logs "$1" | grep -c '^ready$')" = "$2" ]
 }
 
 @test "volumes: filled from the image, kept over containers, anonymous ones go with theirs" {
@@ -119,7 +126,7 @@ is_state() { # NAME STATUS CODE
     hulld_stop KILL
     sleep 1 # the time in which they end is what is tested
     hulld_start
-    is_state ends exited 17
+    wait_until is_state ends exited 17
     [ "$(docker inspect -f '{{.State.Status}}' stays)" = running ]
     wait_until fails docker inspect goes
     docker rm -f ends stays

@@ -43,13 +43,21 @@ kill_some() { # WHAT: hulld, supervisor or both, with SIGKILL; hulld is started 
     esac
 }
 
-# within_a_second COMMAND...: it succeeds 1 s from now at the latest
-within_a_second() {
+# took_ms COMMAND...: how long it takes
+took_ms() {
     local began
     began=$(date +%s%N)
-    wait_until -t 5 "$@"
-    local took_ms=$((($(date +%s%N) - began) / 1000000))
-    [ $took_ms -le 1000 ] || fail "$* took $took_ms ms"
+    "$@" >&2 || return 1
+    printf '%s\n' $((($(date +%s%N) - began) / 1000000))
+}
+# within_a_second COMMAND...: it succeeds 1 s from now at the latest; on a machine so busy that it takes long when all is
+# well, that much later
+within_a_second() {
+    local ms usual_ms
+    ms=$(took_ms wait_until "$@")
+    [ "$ms" -gt 1000 ] || return 0
+    usual_ms=$(took_ms "$@")
+    [ "$ms" -le $((1000 + 10 * usual_ms)) ] || fail "$* took $ms ms, and then $usual_ms ms"
 }
 page() { in_net curl -fsS --max-time 1 http://127.0.0.1:8080/ | grep -qx hi; }
 exited() { [ "$(in_net hull inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$1")" = "exited $2" ]; }
@@ -91,26 +99,29 @@ exited() { [ "$(in_net hull inspect -f '{{.State.Status}} {{.State.ExitCode}}' "
     in_net hull rm -f web writer $(seq -f 'short%.0f' "$drills") >/dev/null
 }
 
-# soon ARG...: hull, which has ten seconds
-soon() { in_net timeout -k 1 10 "$T/bin/hull" "$@"; }
+# soon ARG...: hull, which has twenty seconds
+soon() { in_net timeout -k 1 20 "$T/bin/hull" "$@"; }
+
+four_calls() {
+    soon ps | grep -q stuck
+    soon exec free true
+    soon run --rm busybox true
+    soon inspect stuck >/dev/null
+}
 
 @test "a stopped shim leaves every other call at its usual speed" {
-    local shim began took_ms
+    local shim usual_ms ms
     in_net hull run -d --name stuck busybox sleep 600
     in_net hull run -d --name free busybox sleep 600
+    usual_ms=$(took_ms four_calls)
     shim=$(awk '/^PPid:/ {print $2}' "/proc/$(in_net hull inspect -f '{{.State.Pid}}' stuck)/status")
     grep -q shim "/proc/$shim/comm"
     kill -STOP "$shim"
     printf '%s\n' "$shim" >"$T/stopped"
     (soon exec stuck true || true) >/dev/null 2>&1 3>&- & # somebody waits on it all the time
-    began=$(date +%s%N)
-    soon ps | grep -q stuck
-    soon exec free true
-    soon run --rm busybox true
-    soon inspect stuck >/dev/null
+    ms=$(took_ms four_calls)
     soon stop -t 0 free
-    took_ms=$((($(date +%s%N) - began) / 1000000))
     kill -CONT "$shim"
-    [ $took_ms -le 5000 ] || fail "five calls beside a stopped shim took $took_ms ms"
+    [ "$ms" -le $((3000 + 3 * usual_ms)) ] || fail "four calls took $ms ms beside a stopped shim, $usual_ms ms else"
     in_net hull rm -f stuck free
 }

@@ -35,7 +35,7 @@ cpu_us() { # CONTAINER: processor time used, in microseconds
 @test "--cpus 0.5 gives half a processor" {
     hull run -d --name box --cpus 0.5 busybox sh -c 'while :; do :; done'
     local share=0 try from used
-    for try in 1 2 3 4 5; do # a busy machine may give less, never more
+    for try in {1..15}; do # a busy machine may give less, never more
         from=$(date +%s%6N) used=$(cpu_us box)
         sleep 2
         used=$(($(cpu_us box) - used))
@@ -81,9 +81,12 @@ refused() { [ "$(sed -n 's/^max //p' "$(cgroup_file box pids pids.events)")" -gt
     run -137 hull run --name big --memory 16m busybox tail -c 100000000 /dev/zero
     run -0 hull inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' big
     expect_output 'true 137'
+    wait_until oom_is_told
+    hull rm big
+}
+oom_is_told() {
     api GET "/events?since=0&until=$(date +%s.%N)&filters=%7B%22event%22%3A%5B%22oom%22%5D%7D"
     [ "$(jq -r .Action <<<"$output" | sort -u)" = oom ]
-    hull rm big
 }
 
 # bats test_tags=smoke
@@ -100,6 +103,6 @@ refused() { [ "$(sed -n 's/^max //p' "$(cgroup_file box pids pids.events)")" -gt
         ms+=($(($(date +%s%3N) - from)))
         hull rm "at-$rate"
     done
-    # 3 MB: 1.5 seconds, and 3; starting the container costs both the same
-    ((ms[1] - ms[0] > 1100 && ms[1] >= 2900)) || fail "took ${ms[0]} and ${ms[1]} ms"
+    # 3 MB: 1.5 seconds, and 3; what starting the container costs comes on top
+    ((ms[0] >= 1400 && ms[1] >= 2900)) || fail "took ${ms[0]} and ${ms[1]} ms"
 }

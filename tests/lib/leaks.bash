@@ -62,7 +62,7 @@ leaks_end() {
         if [ $what = crash_reports ]; then
             found=$($what)
         else
-            wait_until -t 5 nothing $what >/dev/null 2>&1 || true
+            wait_until -t 20 nothing $what >/dev/null 2>&1 || true
             found=$($what)
         fi
         [ -n "$found" ] || continue
