@@ -25,6 +25,7 @@ struct report {
 struct order {
     const struct hullrun_create_opts *create;
     const struct hullrun_exec_opts *exec;
+    const struct hullrun_criu_opts *criu;
     int (*work)(const struct order *o, struct hullrun_result *out, struct err *e);
     const char *root, *id;
     int signo;
@@ -115,6 +116,15 @@ static int work_pause(const struct order *o, struct hullrun_result *out, struct 
     (void)out;
     return (o->flag ? hullrun_pause : hullrun_resume)(o->root, o->id, e);
 }
+static int work_checkpoint(const struct order *o, struct hullrun_result *out, struct err *e)
+{
+    (void)out;
+    return hullrun_checkpoint(o->root, o->id, o->criu, NULL, e);
+}
+static int work_restore(const struct order *o, struct hullrun_result *out, struct err *e)
+{
+    return hullrun_restore(o->create, o->criu, out, e);
+}
 static int work_update(const struct order *o, struct hullrun_result *out, struct err *e)
 {
     (void)out;
@@ -157,6 +167,19 @@ int hullrun_pause_begin(const char *root, const char *id, bool pause, struct hul
 {
     return begin(&(struct order){.work = work_pause, .root = root, .id = id, .flag = pause}, out,
                  e);
+}
+
+int hullrun_checkpoint_begin(const char *root, const char *id, const struct hullrun_criu_opts *o,
+                             struct hullrun_job *out, struct err *e)
+{
+    return begin(&(struct order){.work = work_checkpoint, .root = root, .id = id, .criu = o}, out,
+                 e);
+}
+
+int hullrun_restore_begin(const struct hullrun_create_opts *create,
+                          const struct hullrun_criu_opts *o, struct hullrun_job *out, struct err *e)
+{
+    return begin(&(struct order){.work = work_restore, .create = create, .criu = o}, out, e);
 }
 
 int hullrun_update_begin(const char *root, const char *id, const struct oci_resources *r,

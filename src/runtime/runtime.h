@@ -255,6 +255,11 @@ int hullrun_delete_begin(const char *root, const char *id, bool force, struct hu
                          struct err *e);
 int hullrun_pause_begin(const char *root, const char *id, bool pause, struct hullrun_job *out,
                         struct err *e);
+int hullrun_checkpoint_begin(const char *root, const char *id, const struct hullrun_criu_opts *o,
+                             struct hullrun_job *out, struct err *e);
+int hullrun_restore_begin(const struct hullrun_create_opts *create,
+                          const struct hullrun_criu_opts *o, struct hullrun_job *out,
+                          struct err *e);
 int hullrun_update_begin(const char *root, const char *id, const struct oci_resources *r,
                          struct hullrun_job *out, struct err *e);
 

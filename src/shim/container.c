@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "proto/event.pb-c.h"
 #include "shim/bundle_mounts.h"
+#include "shim/options.h"
 
 int container_find(struct shim *s, const char *id, struct container **out, struct err *e)
 {
@@ -85,7 +86,7 @@ void container_free(struct container *c)
     arena_free(c->arena);
 }
 
-/* ---- pause, resume, update: the call waits for the runtime */
+/* ---- pause, resume, checkpoint, update: the call waits for the runtime */
 
 struct pending {
     struct shim *shim;
@@ -119,7 +120,7 @@ static void answer(struct pending *w, const struct err *why)
     pending_free(w);
 }
 
-static void on_updated(void *arg, const struct oci_result *res, const struct err *why)
+static void on_done(void *arg, const struct oci_result *res, const struct err *why)
 {
     (void)res;
     answer(arg, why);
@@ -153,13 +154,28 @@ int container_pause(struct container *c, bool pause, struct ttrpc_call *call, st
     return -1;
 }
 
+int container_checkpoint(struct container *c, const Shim__CheckpointTaskRequest *rq,
+                         struct ttrpc_call *call, struct err *e)
+{
+    struct oci_images images;
+    if (c->init.state != PROCESS_RUNNING)
+        return err_set(e, ERR_PRECONDITION, "cannot checkpoint a %s container",
+                       c->init.state == PROCESS_STOPPED ? "stopped" : "created");
+    TRY(options_images(c, rq, ttrpc_call_arena(call), &images, e));
+    struct pending *w = pending_new(c, call, false);
+    if (c->oci.ops->checkpoint(&c->oci, &images, on_done, w, e) == 0)
+        return TTRPC_LATER;
+    pending_free(w);
+    return -1;
+}
+
 int container_update(struct container *c, const char *resources, struct ttrpc_call *call,
                      struct err *e)
 {
     if (c->init.state == PROCESS_STOPPED)
         return err_set(e, ERR_PRECONDITION, "cannot update a stopped container");
     struct pending *w = pending_new(c, call, false);
-    if (c->oci.ops->update(&c->oci, resources, on_updated, w, e) == 0)
+    if (c->oci.ops->update(&c->oci, resources, on_done, w, e) == 0)
         return TTRPC_LATER;
     pending_free(w);
     return -1;

@@ -56,6 +56,7 @@ struct container {
     struct oci oci;
     uint32_t io_uid, io_gid;
     bool own_pid_ns, paused, has_rootfs;
+    struct oci_images images; /* path: it is restored from there when it is started; NULL: new */
     struct process init;
     struct list execs;
     struct cgroup cgroup; /* of the first process when it was made */
@@ -79,6 +80,8 @@ int process_wait(struct process *p, struct ttrpc_call *call);
 int process_kill(struct process *p, int signo, bool all, struct ttrpc_call *call, struct err *e);
 void process_close_stdin(struct process *p);
 int container_pause(struct container *c, bool pause, struct ttrpc_call *call, struct err *e);
+int container_checkpoint(struct container *c, const Shim__CheckpointTaskRequest *rq,
+                         struct ttrpc_call *call, struct err *e);
 int container_update(struct container *c, const char *resources, struct ttrpc_call *call,
                      struct err *e);
 

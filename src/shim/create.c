@@ -72,6 +72,7 @@ static void publish_create(struct container *c)
     ev.container_id = (char *)(uintptr_t)c->id;
     ev.bundle = (char *)(uintptr_t)c->bundle;
     ev.io = &io;
+    ev.checkpoint = (char *)(uintptr_t)(c->images.path != NULL ? c->images.path : "");
     ev.pid = (uint32_t)c->init.pid;
     publish(c->shim->pub, "/tasks/create", &ev.base, create_published, c);
 }
@@ -86,6 +87,14 @@ static void on_undone(void *arg, const struct oci_result *res, const struct err 
                  NULL);
     (void)err_set(&e, ERR_INTERNAL, "the streams of the process failed");
     create_failed(c, &e);
+}
+
+static void watch_cgroup(struct container *c)
+{
+    struct err e = {0};
+    if (cgroup_of(c->init.pid, c->arena, &c->cgroup, &e) < 0)
+        log_warn("cgroup not found", "container", c->id, "error", e.msg, NULL);
+    c->oom = oom_watch(c->shim->loop, c->shim->pub, c->id, &c->cgroup);
 }
 
 static void on_created(void *arg, const struct oci_result *res, const struct err *why)
@@ -106,9 +115,7 @@ static void on_created(void *arg, const struct oci_result *res, const struct err
             create_failed(c, &e);
         return;
     }
-    if (cgroup_of(res->pid, c->arena, &c->cgroup, &e) < 0)
-        log_warn("cgroup not found", "container", c->id, "error", e.msg, NULL);
-    c->oom = oom_watch(c->shim->loop, c->shim->pub, c->id, &c->cgroup);
+    watch_cgroup(c);
     publish_create(c);
 }
 
@@ -118,6 +125,11 @@ static void create_process(void *arg, const struct err *why)
     struct err e = {0};
     if (why != NULL) {
         create_failed(c, why);
+        return;
+    }
+    if (c->images.path != NULL) { /* there is no process before it is started */
+        c->init.state = PROCESS_CREATED;
+        publish_create(c);
         return;
     }
     reaper_hold(c->shim->reaper);
@@ -168,6 +180,7 @@ static int open_io(struct process *p, struct err *e)
 static int prepare(struct container *c, const Shim__CreateTaskRequest *rq, struct err *e)
 {
     TRY(options_apply(c, rq->options, e));
+    c->images = options_restored(c, rq);
     TRY(options_read_spec(c, e));
     TRY(bundle_mount(c->bundle, rq->rootfs, rq->n_rootfs, e));
     c->has_rootfs = rq->n_rootfs > 0;
@@ -182,8 +195,8 @@ int container_create(struct shim *s, const Shim__CreateTaskRequest *rq, struct t
         return err_set(e, ERR_INVALID, "bundle \"%s\" is not an absolute path", rq->bundle);
     if (map_has(&s->containers, rq->id))
         return err_set(e, ERR_EXISTS, "task %s", rq->id);
-    if (rq->checkpoint[0] != '\0')
-        return err_set(e, ERR_UNIMPLEMENTED, "restoring from a checkpoint is not supported");
+    if (rq->checkpoint[0] != '\0' && rq->checkpoint[0] != '/')
+        return err_set(e, ERR_INVALID, "checkpoint path \"%s\" is not absolute", rq->checkpoint);
     struct container *c = container_new(s, rq);
     if (prepare(c, rq, e) < 0) {
         container_free(c);
@@ -244,22 +257,61 @@ static void reply_started(struct process *p)
     process_settle(p);
 }
 
-static void on_started(void *arg, const struct oci_result *res, const struct err *why)
+static void start_failed(struct process *p, const struct err *why)
 {
-    struct process *p = arg;
-    (void)res;
-    if (why != NULL) {
-        struct err e = *why;
-        ttrpc_call_fail(take_call(p), &e);
-        process_settle(p);
-        return;
-    }
+    struct err e = *why;
+    ttrpc_call_fail(take_call(p), &e);
+    process_settle(p);
+}
+
+static void tell_started(struct process *p)
+{
     p->state = PROCESS_RUNNING;
     Event__TaskStart ev = EVENT__TASK_START__INIT;
     ev.container_id = (char *)(uintptr_t)p->c->id;
     ev.pid = (uint32_t)p->pid;
     publish(p->c->shim->pub, "/tasks/start", &ev.base, NULL, NULL);
     reply_started(p);
+}
+
+static void on_started(void *arg, const struct oci_result *res, const struct err *why)
+{
+    struct process *p = arg;
+    (void)res;
+    if (why != NULL)
+        start_failed(p, why);
+    else
+        tell_started(p);
+}
+
+/* What Create and Start do one after the other. Without its streams it runs on: they are not worth
+ * the state that it was restored with. */
+static void on_restored(void *arg, const struct oci_result *res, const struct err *why)
+{
+    struct container *c = arg;
+    struct err e = {0};
+    if (why != NULL) {
+        reaper_release(c->shim->reaper);
+        start_failed(&c->init, why);
+        return;
+    }
+    process_watch(&c->init, res->pid);
+    reaper_release(c->shim->reaper);
+    if (io_started(c->init.io, res->console, &e) < 0)
+        log_error("streams", "container", c->id, "error", e.msg, NULL);
+    watch_cgroup(c);
+    tell_started(&c->init);
+}
+
+static int start_init(struct container *c, struct err *e)
+{
+    if (c->images.path == NULL)
+        return c->oci.ops->start(&c->oci, on_started, &c->init, e);
+    reaper_hold(c->shim->reaper);
+    int r = c->oci.ops->restore(&c->oci, &c->images, io_child(c->init.io), on_restored, c, e);
+    if (r < 0)
+        reaper_release(c->shim->reaper);
+    return r;
 }
 
 /* An exec that could not be started has ended as far as anybody can see. */
@@ -323,7 +375,7 @@ int process_start(struct process *p, struct ttrpc_call *call, struct err *e)
                                                      : "busy");
     if (is_init) {
         p->call = call; /* may be answered before start returns */
-        if (p->c->oci.ops->start(&p->c->oci, on_started, p, e) == 0)
+        if (start_init(p->c, e) == 0)
             return TTRPC_LATER;
         p->call = NULL;
         return -1;

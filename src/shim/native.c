@@ -78,12 +78,15 @@ static struct hullrun_io streams(const struct oci_io *io)
     return s;
 }
 
-static int native_create(const struct oci *o, const struct oci_io *io, oci_done *done, void *arg,
-                         struct err *e)
+static char *pid_file_of(const struct oci *o)
 {
-    struct hullrun_job job = HULLRUN_JOB_NONE;
-    auto_free char *pid_file = mem_printf("%s/init.pid", o->bundle);
-    const struct hullrun_create_opts co = {
+    return mem_printf("%s/init.pid", o->bundle);
+}
+
+static struct hullrun_create_opts create_opts(const struct oci *o, const struct oci_io *io,
+                                              const char *pid_file)
+{
+    return (struct hullrun_create_opts){
         .root = o->root,
         .id = o->id,
         .bundle = o->bundle,
@@ -92,8 +95,53 @@ static int native_create(const struct oci *o, const struct oci_io *io, oci_done 
         .no_pivot = o->no_pivot,
         .no_new_keyring = o->no_new_keyring,
     };
+}
+
+static int native_create(const struct oci *o, const struct oci_io *io, oci_done *done, void *arg,
+                         struct err *e)
+{
+    struct hullrun_job job = HULLRUN_JOB_NONE;
+    auto_free char *pid_file = pid_file_of(o);
+    const struct hullrun_create_opts co = create_opts(o, io, pid_file);
     int r = hullrun_create_begin(&co, &job, e);
     return wait_report(o, r, &job, "create", done, arg, e);
+}
+
+static struct hullrun_criu_opts criu_opts(const struct oci_images *i)
+{
+    return (struct hullrun_criu_opts){
+        .image_path = i->path,
+        .work_path = i->work_path,
+        .parent_path = i->parent_path[0] != '\0' ? i->parent_path : NULL,
+        .manage_cgroups = i->cgroups_mode,
+        .status_fd = -1,
+        .leave_running = i->leave_running,
+        .tcp_established = i->open_tcp,
+        .ext_unix_sk = i->external_unix_sockets,
+        .shell_job = i->terminal,
+        .file_locks = i->file_locks,
+    };
+}
+
+static int native_checkpoint(const struct oci *o, const struct oci_images *images, oci_done *done,
+                             void *arg, struct err *e)
+{
+    struct hullrun_job job = HULLRUN_JOB_NONE;
+    const struct hullrun_criu_opts ko = criu_opts(images);
+    int r = hullrun_checkpoint_begin(o->root, o->id, &ko, &job, e);
+    return wait_report(o, r, &job, "checkpoint", done, arg, e);
+}
+
+static int native_restore(const struct oci *o, const struct oci_images *images,
+                          const struct oci_io *io, oci_done *done, void *arg, struct err *e)
+{
+    struct hullrun_job job = HULLRUN_JOB_NONE;
+    auto_free char *pid_file = pid_file_of(o);
+    struct hullrun_create_opts co = create_opts(o, io, pid_file);
+    const struct hullrun_criu_opts ko = criu_opts(images);
+    co.run = true;
+    int r = hullrun_restore_begin(&co, &ko, &job, e);
+    return wait_report(o, r, &job, "restore", done, arg, e);
 }
 
 static int native_start(const struct oci *o, oci_done *done, void *arg, struct err *e)
@@ -169,6 +217,8 @@ const struct oci_ops oci_native = {
     .kill_all = native_kill_all,
     .del = native_del,
     .pause = native_pause,
+    .checkpoint = native_checkpoint,
+    .restore = native_restore,
     .update = native_update,
     .delete_now = native_delete_now,
 };

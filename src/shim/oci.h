@@ -37,6 +37,15 @@ struct oci_io {
     bool terminal;
 };
 
+/* What a checkpoint, or the restore from it, is to do: containerd's CheckpointOptions. */
+struct oci_images {
+    const char *path;         /* directory of the images */
+    const char *work_path;    /* of criu's log */
+    const char *parent_path;  /* of the images before, relative; "": none */
+    const char *cgroups_mode; /* "": the default */
+    bool leave_running, open_tcp, external_unix_sockets, terminal, file_locks;
+};
+
 struct oci_ops {
     int (*create)(const struct oci *o, const struct oci_io *io, oci_done *done, void *arg,
                   struct err *e);
@@ -47,6 +56,11 @@ struct oci_ops {
     int (*kill_all)(const struct oci *o, int signo, oci_done *done, void *arg, struct err *e);
     int (*del)(const struct oci *o, oci_done *done, void *arg, struct err *e); /* with force */
     int (*pause)(const struct oci *o, bool pause, oci_done *done, void *arg, struct err *e);
+    int (*checkpoint)(const struct oci *o, const struct oci_images *images, oci_done *done,
+                      void *arg, struct err *e);
+    /* create and start at once */
+    int (*restore)(const struct oci *o, const struct oci_images *images, const struct oci_io *io,
+                   oci_done *done, void *arg, struct err *e);
     /* resources: JSON of LinuxResources */
     int (*update)(const struct oci *o, const char *resources, oci_done *done, void *arg,
                   struct err *e);

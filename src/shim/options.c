@@ -142,6 +142,45 @@ int options_load(const char *bundle, const char *ns, const char *id, struct aren
     return 0;
 }
 
+/* criu's log is beside the bundle's other logs: it goes with them. */
+static const char *work_of(const struct container *c, struct arena *a)
+{
+    return arena_printf(a, "%s/criu-work", c->bundle);
+}
+
+int options_images(const struct container *c, const Shim__CheckpointTaskRequest *rq,
+                   struct arena *a, struct oci_images *out, struct err *e)
+{
+    Runc__CheckpointOptions none = RUNC__CHECKPOINT_OPTIONS__INIT, *o = &none;
+    const Pb__Any *any = rq->options;
+    if (rq->path[0] != '/')
+        return err_set(e, ERR_INVALID, "checkpoint path \"%s\" is not absolute", rq->path);
+    if (any != NULL && any->type_url[0] != '\0' && any->value.len > 0)
+        TRY(pb_any_unpack(any, &runc__checkpoint_options__descriptor, a, &o, e));
+    *out = (struct oci_images){
+        .path = rq->path,
+        .work_path = o->work_path[0] != '\0' ? o->work_path : work_of(c, a),
+        .parent_path = o->parent_path,
+        .cgroups_mode = o->cgroups_mode,
+        .leave_running = !o->exit,
+        .open_tcp = o->open_tcp,
+        .external_unix_sockets = o->external_unix_sockets,
+        .terminal = o->terminal,
+        .file_locks = o->file_locks,
+    };
+    return 0;
+}
+
+struct oci_images options_restored(const struct container *c, const Shim__CreateTaskRequest *rq)
+{
+    if (rq->checkpoint[0] == '\0')
+        return (struct oci_images){.path = NULL};
+    return (struct oci_images){.path = arena_strdup(c->arena, rq->checkpoint),
+                               .work_path = work_of(c, c->arena),
+                               .parent_path = "",
+                               .cgroups_mode = ""};
+}
+
 static int read_spec(const char *bundle, struct arena *a, struct spec_head *out, struct err *e)
 {
     auto_free char *path = mem_printf("%s/config.json", bundle);

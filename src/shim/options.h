@@ -19,6 +19,13 @@ int options_load(const char *bundle, const char *ns, const char *id, struct aren
 /** Read from config.json what the shim itself wants to know. */
 int options_read_spec(struct container *c, struct err *e);
 
+/** What a checkpoint of c is to do, in the arena. INVALID. */
+int options_images(const struct container *c, const Shim__CheckpointTaskRequest *rq,
+                   struct arena *a, struct oci_images *out, struct err *e);
+
+/** The same for a container that begins as a checkpoint of another. */
+struct oci_images options_restored(const struct container *c, const Shim__CreateTaskRequest *rq);
+
 /** The group of a bundle: value of the grouping annotation in BUNDLE/config.json, else NULL. */
 int options_group(const char *bundle, struct arena *a, const char **out, struct err *e);
 

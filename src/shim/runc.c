@@ -232,7 +232,8 @@ static int call_spawn(struct call *c, struct args *a, const struct spawn_fd *fds
     return 0;
 }
 
-/* What create and exec share: the process's streams and where its pid goes. Takes c on failure. */
+/* What create, exec and restore share: the process's streams and where its pid goes. Takes c on
+ * failure. */
 static int add_process(struct call *c, struct args *a, const char *name, const struct oci_io *io,
                        struct spawn_fd fds[static 3], size_t *n, struct err *e)
 {
@@ -290,6 +291,63 @@ static int runc_exec(const struct oci *o, const char *exec_id, const char *spec,
     add(&a, "--detach");
     TRY(add_process(c, &a, exec_id, io, fds, &n, e));
     fds[n++] = (struct spawn_fd){SPEC_FD, memfd};
+    add(&a, o->id);
+    return call_spawn(c, &a, fds, n, e);
+}
+
+static void add_images(struct args *a, const struct oci_images *i)
+{
+    const struct {
+        const char *flag, *value;
+    } texts[] = {{"--image-path", i->path},
+                 {"--work-path", i->work_path},
+                 {"--parent-path", i->parent_path},
+                 {"--manage-cgroups-mode", i->cgroups_mode}};
+    const struct {
+        const char *flag;
+        bool on;
+    } flags[] = {{"--leave-running", i->leave_running},
+                 {"--tcp-established", i->open_tcp},
+                 {"--ext-unix-sk", i->external_unix_sockets},
+                 {"--shell-job", i->terminal},
+                 {"--file-locks", i->file_locks}};
+    for (size_t k = 0; k < ARRAY_LEN(texts); k++)
+        if (texts[k].value[0] != '\0') {
+            add(a, texts[k].flag);
+            add(a, texts[k].value);
+        }
+    for (size_t k = 0; k < ARRAY_LEN(flags); k++)
+        if (flags[k].on)
+            add(a, flags[k].flag);
+}
+
+static int runc_checkpoint(const struct oci *o, const struct oci_images *images, oci_done *done,
+                           void *arg, struct err *e)
+{
+    struct args a = {.n = 0};
+    struct call *c = call_new(o, "checkpoint", "checkpoint.", &a, done, arg);
+    add(&a, "checkpoint");
+    add_images(&a, images);
+    add(&a, o->id);
+    return call_spawn(c, &a, NULL, 0, e);
+}
+
+static int runc_restore(const struct oci *o, const struct oci_images *images,
+                        const struct oci_io *io, oci_done *done, void *arg, struct err *e)
+{
+    struct args a = {.n = 0};
+    struct spawn_fd fds[3];
+    size_t n = 0;
+    struct call *c = call_new(o, "restore", "restore.", &a, done, arg);
+    add(&a, "restore");
+    add(&a, "--bundle");
+    add(&a, o->bundle);
+    add(&a, "--detach");
+    add(&a, "--no-subreaper");
+    if (o->no_pivot)
+        add(&a, "--no-pivot");
+    add_images(&a, images);
+    TRY(add_process(c, &a, "init", io, fds, &n, e));
     add(&a, o->id);
     return call_spawn(c, &a, fds, n, e);
 }
@@ -376,6 +434,8 @@ const struct oci_ops oci_runc = {
     .kill_all = runc_kill_all,
     .del = runc_del,
     .pause = runc_pause,
+    .checkpoint = runc_checkpoint,
+    .restore = runc_restore,
     .update = runc_update,
     .delete_now = runc_delete_now,
 };

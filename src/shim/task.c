@@ -208,9 +208,10 @@ static int task_shutdown(struct ttrpc_call *call, const void *req, struct err *e
 
 static int task_checkpoint(struct ttrpc_call *call, const void *req, struct err *e)
 {
-    (void)call;
-    (void)req;
-    return err_set(e, ERR_UNIMPLEMENTED, "checkpoint is not supported");
+    const Shim__CheckpointTaskRequest *rq = req;
+    struct container *c = NULL;
+    TRY(container_find(ttrpc_call_ctx(call), rq->id, &c, e));
+    return container_checkpoint(c, rq, call, e);
 }
 
 #define TASK_METHODS(X)                                                         \

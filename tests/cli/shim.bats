@@ -12,6 +12,7 @@ setup() {
     test_begin
     # runtimes keep their state by namespace and id: other tests may run beside this one
     export ctr_namespace=t${T##*.} CONTAINERD_NAMESPACE=t${T##*.}
+    export FAKE_CRIU=$T/fake # only where a test puts it into the PATH
     debian_containerd_start
     ctr images import "$(image_file busybox)" >/dev/null
     runtime=(--runtime io.containerd.hull.v2)
@@ -144,6 +145,68 @@ common_tour() {
 @test "runc in our shim: the same" {
     with_runc
     common_tour
+}
+
+# checkpoint_tour: both run; a criu of our own making, which restores to a shell that says "restored"
+checkpoint_tour() {
+    need_tool python3
+    cp "$top/tests/fixtures/fake_criu.py" "$T/bin/criu"
+    mkdir "$FAKE_CRIU"
+    run_in c -d -- sleep 1000
+    ctr containers checkpoint --task --image c example/c:1
+    status_is c RUNNING
+    jq -es 'last | .type == "DUMP" and .opts.leave_running == 1' "$FAKE_CRIU/log"
+    ctr tasks kill -s KILL c
+    wait_until stopped c
+    ctr tasks rm c || true # says how it ended
+    ctr containers rm c
+
+    background restored "$T/bin/ctr" --address "$ctr_address" containers restore --live r example/c:1
+    wait_until status_is r RUNNING
+    wait_until grep -qx restored "$T/log/restored"
+    [ "$(ctr tasks ls | awk '$1 == "r" {print $2}')" = "$(ctr tasks ps r | awk 'NR > 1 {print $1}' | head -n 1)" ]
+    ctr tasks kill -s KILL r
+    wait_until stopped r
+    run -0 ctr tasks rm r
+    expect_match 'exit with non-zero exit code 137'
+    ctr containers rm r
+
+    # one that cannot be restored is deleted like any other
+    echo RESTORE >"$FAKE_CRIU/refuse"
+    run -1 ctr containers restore --live x example/c:1
+    expect_match 'OCI runtime restore failed: criu failed: type RESTORE errno 52.*log file: .*/x/criu-work/restore.log'
+    ctr tasks rm x
+    ctr containers rm x
+}
+
+@test "a container is checkpointed and goes on elsewhere, with our runtime in our shim" {
+    checkpoint_tour
+}
+
+@test "a container is checkpointed and goes on elsewhere, with runc in our shim" {
+    with_runc
+    checkpoint_tour
+}
+
+@test "with criu itself a task goes on, in a container that is made of its checkpoint" {
+    local was now
+    need_tool criu
+    criu check >"$T/check" 2>&1 || skip "criu can't dump on this kernel"
+    # shellcheck disable=SC2016
+    run_in c -d -- /bin/sh -c 'read t </proc/sys/kernel/random/uuid; while :; do i=$((i + 1)); echo "$t $i" >/dev/shm/new; mv /dev/shm/new /dev/shm/count; sleep 0.1; done'
+    wait_until ctr tasks exec --exec-id e0 c test -s /dev/shm/count
+    was=$(ctr tasks exec --exec-id e1 c cat /dev/shm/count)
+    ctr containers checkpoint --task --image c example/c:1
+    ctr tasks kill -s KILL c
+    wait_until stopped c
+    ctr tasks rm c || true # says how it ended
+    ctr containers rm c
+    background restored "$T/bin/ctr" --address "$ctr_address" containers restore --live r example/c:1
+    wait_until status_is r RUNNING
+    now=$(ctr tasks exec --exec-id e1 r cat /dev/shm/count)
+    [ "${now% *}" = "${was% *}" ] || fail "another process: $was, then $now"
+    [ "${now#* }" -ge "${was#* }" ] || fail "not from where it was: $was, then $now"
+    ctr tasks metrics r | grep -qE '^memory.usage'
 }
 
 @test "a runtime's last words are found in its log, whatever it looks like" {
