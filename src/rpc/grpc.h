@@ -26,9 +26,7 @@
 #include "rpc/grpc_status.h"
 #include "rpc/pb.h"
 
-/* ---- server
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- server ---- */
 
 struct grpc_server;
 struct grpc_call;
@@ -179,9 +177,7 @@ int grpc_call_cancel_fd(struct grpc_call *c);
  */
 void grpc_call_on_cancel(struct grpc_call *c, void (*fn)(void *arg), void *arg);
 
-/* ---- client
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- client ---- */
 
 struct grpc_client;
 struct grpc_stream;

@@ -45,9 +45,7 @@ void grpc_call_free(struct grpc_call *c)
     free(c);
 }
 
-/* ---- running the handler
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- running the handler ---- */
 
 enum work { WORK_NONE, WORK_MESSAGE, WORK_END, WORK_AGAIN };
 
@@ -180,9 +178,7 @@ static void run_job(struct grpc_job *job)
         grpc_call_unref(c);
 }
 
-/* ---- for handlers
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- for handlers ---- */
 
 void *grpc_call_ctx(const struct grpc_call *c)
 {
@@ -240,9 +236,7 @@ void grpc_call_unref(struct grpc_call *c)
         h2_stream_unref(&c->h2);
 }
 
-/* ---- answers
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 int grpc_call_send(struct grpc_call *c, const ProtobufCMessage *msg, struct err *e)
 {
@@ -317,9 +311,7 @@ int grpc_call_reply_empty(struct grpc_call *c, struct err *e)
     return grpc_call_reply(c, &empty.base, e);
 }
 
-/* ---- cancellation
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- cancellation ---- */
 
 bool grpc_call_cancelled(struct grpc_call *c)
 {

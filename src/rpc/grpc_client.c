@@ -214,9 +214,7 @@ static const struct h2_ops client_ops = {
     .free = free_stream,
 };
 
-/* ---- connections
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
 int grpc_client_adopt(int fd, struct grpc_client **out_client, struct err *e)
 {
@@ -260,9 +258,7 @@ bool grpc_client_alive(struct grpc_client *c)
     return h2_conn_alive(c->h2);
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static void add_field(struct grpc_stream *s, const char *name, const char *value)
 {
@@ -341,9 +337,7 @@ int grpc_stream_open(struct grpc_client *c, const char *path, const struct grpc_
     return 0;
 }
 
-/* ---- waiting
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- waiting ---- */
 
 static void cancel_with(struct grpc_stream *s, enum err_kind kind, const char *text)
 {
@@ -378,9 +372,7 @@ static void wait_for(struct grpc_stream *s, int fd)
         cancel_with(s, ERR_TIMEOUT, "context deadline exceeded");
 }
 
-/* ---- messages
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- messages ---- */
 
 /* Queue m, which is taken, unless the call is over or the queue is full; then 0 and m stays. 1:
  * queued. */

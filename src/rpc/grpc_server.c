@@ -42,9 +42,7 @@ struct grpc_server {
     int n_conns;         /* guarded by lock */
 };
 
-/* ---- streams become calls
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- streams become calls ---- */
 
 static struct h2_stream *open_call(struct h2_conn *conn)
 {
@@ -164,9 +162,7 @@ static void on_event(struct h2_stream *s, enum h2_event what, struct err *why)
     }
 }
 
-/* ---- answers
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 static nghttp2_nv field(const char *name, const char *value)
 {
@@ -220,9 +216,7 @@ static void send_trailers(struct h2_stream *s, nghttp2_session *h)
     (void)nghttp2_submit_trailer(h, s->id, nv, n);
 }
 
-/* ---- connections
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
 static void conn_gone(void *owner)
 {
@@ -327,9 +321,7 @@ int grpc_server_listen(struct grpc_server *s, int listen_fd, struct err *e)
     return 0;
 }
 
-/* ---- the server
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the server ---- */
 
 int grpc_server_new(const struct grpc_server_opts *opts, struct grpc_server **out_server,
                     struct err *e)

@@ -19,9 +19,7 @@
 #define SEND_BATCH ((size_t)128 << 10)
 #define READ_SIZE ((size_t)64 << 10)
 
-/* ---- streams
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- streams ---- */
 
 void h2_stream_init(struct h2_stream *s, struct h2_conn *conn)
 {
@@ -93,9 +91,7 @@ void h2_expire_at(struct h2_stream *s, int64_t when_ns)
         c->next_expiry_ns = when_ns;
 }
 
-/* ---- the thread
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the thread ---- */
 
 static void look_at_posted(struct h2_conn *c)
 {
@@ -275,9 +271,7 @@ static void *conn_thread(void *arg)
     return NULL;
 }
 
-/* ---- connections
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
 int h2_conn_new(int fd, const struct h2_ops *ops, int max_streams, void *owner,
                 struct h2_conn **out_conn, struct err *e)

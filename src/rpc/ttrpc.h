@@ -25,9 +25,7 @@
 
 #define TTRPC_MAX_PAYLOAD ((size_t)4 << 20) /* of one frame, either way */
 
-/* ---- server
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- server ---- */
 
 struct ttrpc_server;
 struct ttrpc_call;
@@ -98,9 +96,7 @@ int ttrpc_call_reply_empty(struct ttrpc_call *c);
 /** Answer with an error; the call is gone afterwards. */
 void ttrpc_call_fail(struct ttrpc_call *c, const struct err *e);
 
-/* ---- client
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- client ---- */
 
 struct ttrpc_client;
 

@@ -64,9 +64,7 @@ static void on_timeout(struct source *s UNUSED, void *arg)
     pending_end(p, NULL, 0, &e);
 }
 
-/* ---- what comes in
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- what comes in ---- */
 
 static int response_read(const struct ttrpc_frame *f, struct arena *a, Ttrpc__Response **out_resp,
                          struct err *e)
@@ -134,9 +132,7 @@ static void on_closed(void *owner)
 
 static const struct ttrpc_conn_ops client_ops = {.frame = on_frame, .closed = on_closed};
 
-/* ---- calls
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- calls ---- */
 
 int ttrpc_request_pack(const struct ttrpc_request *r, struct buf *out, struct err *e)
 {
@@ -227,9 +223,7 @@ void ttrpc_client_cancel(struct ttrpc_client *c, uint32_t id)
     pending_end(p, NULL, 0, &e);
 }
 
-/* ---- the connection
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- the connection ---- */
 
 int ttrpc_client_adopt(struct loop *loop, int fd, struct ttrpc_client **out_client, struct err *e)
 {

@@ -27,9 +27,7 @@ struct ttrpc_conn {
     size_t out_pos;
 };
 
-/* ---- frames
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- frames ---- */
 
 void ttrpc_reader_feed(struct ttrpc_reader *r, const void *p, size_t n)
 {
@@ -77,9 +75,7 @@ void ttrpc_reader_done(struct ttrpc_reader *r)
     buf_done(&r->in);
 }
 
-/* ---- the connection
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the connection ---- */
 
 static void conn_release(struct ttrpc_conn *c)
 {

@@ -137,9 +137,7 @@ int ttrpc_hub_new(struct ttrpc_hub **out_hub, struct err *e)
     return 0;
 }
 
-/* ---- links
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- links ---- */
 
 static struct ttrpc_link *link_hold(struct ttrpc_link *l)
 {
@@ -292,9 +290,7 @@ void ttrpc_link_on_close(struct ttrpc_link *l, void (*fn)(void *arg), void *arg)
         fn(arg);
 }
 
-/* ---- calls
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- calls ---- */
 
 struct call_order {
     struct order order;
@@ -454,9 +450,7 @@ int ttrpc_link_call(struct ttrpc_link *l, const struct ttrpc_request *r, int can
     return result;
 }
 
-/* ---- servers, and the end
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- servers, and the end ---- */
 
 struct hub_server {
     struct order order;

@@ -60,9 +60,7 @@ struct ttrpc_call {
     void *on_cancel_arg;
 };
 
-/* ---- answers
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 static int send_response(struct peer *p, uint32_t stream, const Ttrpc__Response *resp,
                          struct err *e)
@@ -126,9 +124,7 @@ void ttrpc_call_fail(struct ttrpc_call *c, const struct err *e)
     call_free(c);
 }
 
-/* ---- calls
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- calls ---- */
 
 void *ttrpc_call_ctx(const struct ttrpc_call *c)
 {
@@ -253,9 +249,7 @@ static int check(struct peer *p, const struct ttrpc_frame *f, struct err *e)
     return 0;
 }
 
-/* ---- connections
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
 static void on_frame(void *owner, const struct ttrpc_frame *f)
 {
