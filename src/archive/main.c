@@ -163,6 +163,8 @@ static int work_run(struct work *w, struct err *e)
     sha256_free(sha256_new()); /* libcrypto loads what it needs while files can be opened */
     if (own_view)
         TRY(mount_view(w, e));
+    if (w->job.userns)
+        TRY(job_enter_userns(e));
     TRY(sandbox_enter(w->root_fd, MAX_FILE_BYTES, e));
     TRY(op->run(w, e));
     return reply(op, w, e);

@@ -25,6 +25,8 @@ Pb__Any *wire_runtime_options(const struct ctd_runtime *r, struct arena *a)
     o.binary_name = (char *)r->binary;
     o.root = (char *)r->root;
     o.systemd_cgroup = r->systemd_cgroup;
+    o.io_uid = r->io_uid;
+    o.io_gid = r->io_gid;
     return pb_any_new(&o.base, a);
 }
 

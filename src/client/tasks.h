@@ -23,6 +23,7 @@ struct ctd_runtime {
     const char *binary; /* runtime binary; NULL: the shim's default */
     const char *root;   /* runtime's state directory; NULL: default */
     bool systemd_cgroup;
+    uint32_t io_uid, io_gid; /* owner of the pipes that the process gets */
 };
 
 struct ctd_container {

@@ -6,9 +6,11 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "types/oci_runtime.h"
 
 #define FILE_MAX ((size_t)64 << 10)
 #define UNMOUNTS_MAX 32
@@ -16,6 +18,30 @@
 const char *bundle_path(const struct ctd *d, const char *ns, const char *id, struct arena *a)
 {
     return arena_printf(a, "%s/" TASK_DIR "/%s/%s", d->state, ns, id);
+}
+
+/* What is looked at in a spec. */
+#define BUNDLE_LINUX(T, F) F(T, list, gid_mappings, "gidMappings", 0, oci_id_mapping)
+JSON_TYPE(bundle_linux, BUNDLE_LINUX)
+JSON_DESC(bundle_linux, BUNDLE_LINUX)
+
+#define BUNDLE_SPEC(T, F) F(T, val, linux_, "linux", 0, bundle_linux)
+JSON_TYPE(bundle_spec, BUNDLE_SPEC)
+JSON_DESC(bundle_spec, BUNDLE_SPEC)
+
+/* Root of a user namespace must get through to its root file system. */
+static int let_root_in(int dir, const void *spec, size_t n, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct bundle_spec s;
+    struct err unread; /* the runtime says it better */
+    if (json_parse(&bundle_spec_json, &s, spec, n, a, &unread) < 0)
+        return 0;
+    vec_each(m, &s.linux_.gid_mappings)
+        if (m->container_id == 0 &&
+            (fchown(dir, (uid_t)-1, (gid_t)m->host_id) < 0 || fchmod(dir, 0710) < 0))
+            return err_sys(e, "set the group of the bundle");
+    return 0;
 }
 
 static int fill(int dir, const char *work, const void *spec, size_t n, struct err *e)
@@ -31,6 +57,7 @@ static int fill(int dir, const char *work, const void *spec, size_t n, struct er
     if (mkfifoat(dir, "log", 0700) < 0)
         return err_sys(e, "mkfifo log");
     TRY(path_mkdirs(work, 0711, e));
+    TRY(let_root_in(dir, spec, n, e));
     return symlinkat(work, dir, "work") < 0 ? err_sys(e, "link work") : 0;
 }
 
@@ -89,6 +116,8 @@ int bundle_remove(const struct ctd *d, const char *ns, const char *id, struct er
     auto_arena struct arena *a = arena_new();
     const char *rootfs = arena_printf(a, "%s/rootfs", bundle_path(d, ns, id, a));
     /* the shim has done it, unless it died; nothing is removed through a mount */
+    (void)umount2(arena_printf(a, "%s/lower", bundle_path(d, ns, id, a)),
+                  MNT_DETACH | UMOUNT_NOFOLLOW);
     for (int i = 0; i < UNMOUNTS_MAX && umount2(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW) == 0; i++)
         continue;
     TRY(remove_below(arena_printf(a, "%s/" TASK_DIR "/%s", d->root, ns), id, e));

@@ -36,7 +36,7 @@ struct daemon_config {
     int64_t shm_bytes;
     int64_t stop_timeout_s;
     bool no_new_privileges;
-    const char *seccomp_profile;
+    const char *seccomp_profile, *userns_remap;
     const char *signature_policy;
     struct strv labels, insecure_registries, registry_mirrors;
 

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "daemon/listen.h"
+#include "daemon/remap.h"
 #include "daemon/supervise.h"
 #include "sys/fd.h"
 #include "sys/notify.h"
@@ -35,6 +36,7 @@ struct daemon {
     struct http_server *server;
     struct stream_wrap *tls;
     struct supervisor *supervisor;
+    struct userns_maps userns; /* of containers */
     struct engine *engine;
     struct api api;
 };
@@ -177,6 +179,7 @@ static int open_engine(struct daemon *d, const char *address, const char *helper
         .signature_policy = c->signature_policy,
         .registry_mirrors = &c->registry_mirrors,
         .labels = &c->labels,
+        .userns = d->userns,
         .version = HULL_VERSION,
     };
     TRY(read_profile(d, &o->seccomp_profile, e));
@@ -209,6 +212,7 @@ static int start(struct daemon *d, struct err *e)
 
     TRY(min_version(c->min_api_version, &d->api.min_version, e));
     d->api.experimental = c->experimental;
+    TRY(remap_resolve(c->userns_remap, d->arena, &d->userns, e));
     TRY(path_mkdirs(c->exec_root, 0711, e));
     TRY(path_mkdirs(c->data_root, 0710, e));
     TRY(write_pidfile(d, e));

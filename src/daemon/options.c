@@ -84,6 +84,8 @@ const struct daemon_option daemon_options[] = {
           "set no-new-privileges by default"),
     WORKS("seccomp-profile", NULL, OPT_STR, seccomp_profile,
           "default seccomp profile, a file (built in)"),
+    WORKS("userns-remap", NULL, OPT_STR, userns_remap,
+          "USER[:GROUP] whose subordinate ids containers run with; default: dockremap"),
     WORKS("label", "labels", OPT_LIST, labels, "KEY=VALUE labels of this daemon"),
     WORKS("insecure-registry", "insecure-registries", OPT_LIST, insecure_registries,
           "registries without verified TLS"),
@@ -162,7 +164,6 @@ const struct daemon_option daemon_options[] = {
     MISSING_BOOL("selinux-enabled"),
     {"storage-driver", 's', NULL, OPT_ANY, OPT_MISSING, BOTH, 0, NULL},
     MISSING("storage-opt", "storage-opts"),
-    MISSING("userns-remap", NULL),
 };
 const size_t n_daemon_options = ARRAY_LEN(daemon_options);
 _Static_assert(ARRAY_LEN(daemon_options) <= DAEMON_OPTIONS_MAX, "raise DAEMON_OPTIONS_MAX");

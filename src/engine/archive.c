@@ -48,16 +48,32 @@ static void tree_close(struct tree *t)
         .root = -1 \
     }
 
-/* A bind of source at target inside root; the place is found, never made: what the image lacks is
- * not shown. */
-static int bind_inside(int root, const char *target, const char *source, struct err *e)
+/* A directory for a mount, where the image has none; it belongs to root of the container. */
+static int make_place(const struct container_record *rec, int root, const char *target,
+                      struct err *e)
+{
+    const struct userns_maps maps = record_maps(rec);
+    auto_fd int fd = path_mkdirs_in(root, target, 0755, e);
+    uid_t uid = 0;
+    gid_t gid = 0;
+
+    if (fd < 0 || (maps.uid != NULL && userns_root(&maps, &uid, &gid, e) < 0))
+        return -1;
+    if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+        return err_sys(e, "set owner of %s", target);
+    return take_fd(&fd);
+}
+
+/* A bind of source at target inside root. */
+static int bind_inside(const struct container_record *rec, int root, const char *target,
+                       const char *source, struct err *e)
 {
     auto_free char *fd_path = NULL;
     struct err absent = {0};
     auto_fd int fd = path_open_in(root, target, O_PATH, &absent);
 
     if (fd < 0)
-        fd = path_mkdirs_in(root, target, 0755, e);
+        fd = make_place(rec, root, target, e);
     if (fd < 0)
         return -1;
     fd_path = mem_printf("/proc/self/fd/%d", fd);
@@ -80,7 +96,7 @@ static int mount_volumes(struct container *c, const struct container_record *rec
             continue;
         if (strcmp(m->type, "volume") == 0)
             TRY(volume_mount(c->g->volumes, m->name, rec->id, a, &source, e));
-        TRY(bind_inside(root, m->target, source, e));
+        TRY(bind_inside(rec, root, m->target, source, e));
     }
     return 0;
 }
@@ -102,6 +118,9 @@ static char *mount_point(struct container *c)
     return mem_printf("%s/mnt/%.12s-%u", c->g->o.exec_root, c->id, atomic_fetch_add(&count, 1));
 }
 
+#define AT(g, path, a) \
+    ((struct rootfs_at){(path), arena_printf((a), "%s/hull-sandbox", (g)->o.helper_dir)})
+
 static int open_stopped(struct container *c, const struct container_record *rec, struct tree *t,
                         struct err *e)
 {
@@ -111,7 +130,7 @@ static int open_stopped(struct container *c, const struct container_record *rec,
     TRY(ctd_snapshot_mounts(c->g->ctd, rec->snapshotter, rec->id, a, &mounts, e));
     t->mounted = mount_point(c);
     TRY(path_mkdirs(t->mounted, 0700, e));
-    TRY(rootfs_mount(&mounts, t->mounted, e));
+    TRY(rootfs_mount(&mounts, &AT(c->g, t->mounted, a), e));
     t->root = open(t->mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->root < 0)
         return err_sys(e, "open %s", t->mounted);
@@ -166,11 +185,17 @@ static int stat_in(struct container *c, int root, const char *path, struct buf *
 {
     auto_arena struct arena *a = arena_new();
     auto_buf struct buf doc = BUF_MAX(64 << 10), result = BUF_MAX(64 << 10);
-    struct unpack_job job = {.op = "stat", .path = path};
+    auto_view struct view v = container_view(c);
+    const struct userns_maps maps = record_maps(v.rec);
+    struct unpack_job job = {.op = "stat", .path = path, .userns = maps.uid != NULL};
 
     json_write(&unpack_job_json, &job, &doc);
-    const struct job_opts o = {
-        .program = unpack_program(c, a), .doc = doc.p, .doc_len = doc.n, .fds = &root, .n_fds = 1};
+    const struct job_opts o = {.program = unpack_program(c, a),
+                               .doc = doc.p,
+                               .doc_len = doc.n,
+                               .fds = &root,
+                               .n_fds = 1,
+                               .userns = &maps};
     if (job_run(&o, &result, e) < 0)
         return no_such_file(c, path, e);
     base64_encode(buf_cstr(&result), result.n, out);
@@ -252,10 +277,12 @@ static int pipe_to_sink(int fd, const struct sink *sink, int cancel_fd, struct e
 }
 
 /* A job that writes to descriptor number two. */
-static int send_job(struct container *c, int root, const struct unpack_job *job,
-                    const struct sink *sink, int cancel_fd, struct err *e)
+static int send_job(struct container *c, int root, struct unpack_job *job, const struct sink *sink,
+                    int cancel_fd, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
+    auto_view struct view v = container_view(c);
+    const struct userns_maps maps = record_maps(v.rec);
     auto_buf struct buf doc = BUF_MAX(64 << 10), result = BUF_MAX(JOB_DOC_MAX);
     auto_fd int in = -1, out = -1;
     auto_job struct job j = JOB_NONE;
@@ -263,10 +290,12 @@ static int send_job(struct container *c, int root, const struct unpack_job *job,
 
     if (r < 0)
         return err_neg(e, r, "pipe");
+    job->userns = maps.uid != NULL;
     json_write(&unpack_job_json, job, &doc);
     const struct job_opts o = {.program = unpack_program(c, a),
                                .doc = doc.p,
                                .doc_len = doc.n,
+                               .userns = &maps,
                                .fds = (int[]){root, out},
                                .n_fds = 2};
     TRY(job_start(&j, &o, e));
@@ -302,7 +331,7 @@ int container_export(struct container *c, const struct sink *sink, int cancel_fd
     t.mounted = mount_point(c);
     r = path_mkdirs(t.mounted, 0700, e);
     if (r == 0)
-        r = rootfs_mount_readonly(&mounts, t.mounted, e);
+        r = rootfs_mount_readonly(&mounts, &AT(c->g, t.mounted, a), e);
     if (r == 0 && (t.root = open(t.mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         r = err_sys(e, "open %s", t.mounted);
     if (r == 0)
@@ -349,7 +378,7 @@ static int read_small(int root, const char *path, struct buf *out)
     return fd_read_to_end(fd, out);
 }
 
-/* copyUIDGID: everything belongs to the container's user. */
+/* copyUIDGID: everything belongs to the container's user, where it has one. */
 static int owner_of(struct container *c, int root, struct arena *a, struct unpack_job *job,
                     struct err *e)
 {
@@ -358,10 +387,12 @@ static int owner_of(struct container *c, int root, struct arena *a, struct unpac
     struct oci_user u;
     const char *home;
 
+    if (v.rec->config.user == NULL || v.rec->config.user[0] == '\0')
+        return 0; /* as the archive says */
     if (read_small(root, "/etc/passwd", &passwd) < 0 || read_small(root, "/etc/group", &group) < 0)
         return err_set(e, ERR_INTERNAL, "cannot read the container's users");
-    TRY(user_resolve(v.rec->config.user != NULL ? v.rec->config.user : "",
-                     str_of(buf_cstr(&passwd)), str_of(buf_cstr(&group)), NULL, a, &u, &home, e));
+    TRY(user_resolve(v.rec->config.user, str_of(buf_cstr(&passwd)), str_of(buf_cstr(&group)), NULL,
+                     a, &u, &home, e));
     job->uid = arena_dup(a, &(int64_t){(int64_t)u.uid}, sizeof(int64_t));
     job->gid = arena_dup(a, &(int64_t){(int64_t)u.gid}, sizeof(int64_t));
     return 0;
@@ -393,8 +424,12 @@ static int put_in(struct container *c, int root, const struct archive_put_opts *
     auto_buf struct buf doc = BUF_MAX(64 << 10), result = BUF_MAX(JOB_DOC_MAX);
     auto_fd int in = -1, out = -1;
     auto_job struct job j = JOB_NONE;
-    struct unpack_job job = {
-        .op = "cp-in", .path = o->path, .no_overwrite_dir_non_dir = o->no_overwrite_dir_non_dir};
+    auto_view struct view v = container_view(c);
+    const struct userns_maps maps = record_maps(v.rec);
+    struct unpack_job job = {.op = "cp-in",
+                             .path = o->path,
+                             .userns = maps.uid != NULL,
+                             .no_overwrite_dir_non_dir = o->no_overwrite_dir_non_dir};
     int r = fd_pipe(&in, &out, 0);
 
     if (r < 0)
@@ -405,6 +440,7 @@ static int put_in(struct container *c, int root, const struct archive_put_opts *
     const struct job_opts jo = {.program = unpack_program(c, a),
                                 .doc = doc.p,
                                 .doc_len = doc.n,
+                                .userns = &maps,
                                 .fds = (int[]){root, in},
                                 .n_fds = 2};
     TRY(job_start(&j, &jo, e));

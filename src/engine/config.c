@@ -245,7 +245,6 @@ int restart_policy_check(const struct restart_policy *p, bool auto_remove, struc
 static int check_modes(const struct container_config *c, const struct host_config *h, struct err *e)
 {
     bool joins = strncmp(h->network_mode, "container:", 10) == 0;
-    bool host = strcmp(h->network_mode, "host") == 0;
 
     if (joins && h->network_mode[10] == '\0')
         return err_set(e, ERR_INVALID, "invalid container format container:<name|id>");
@@ -266,9 +265,8 @@ static int check_modes(const struct container_config *c, const struct host_confi
     if (joins && (h->port_bindings.n > 0 || h->publish_all_ports))
         return err_set(e, ERR_INVALID,
                        "conflicting options: port publishing and the container type network mode");
-    (void)host;
     if (!is_empty(h->userns_mode) && strcmp(h->userns_mode, "host") != 0)
-        return err_set(e, ERR_INVALID, "invalid user namespace mode: %s", h->userns_mode);
+        return err_set(e, ERR_INVALID, "invalid USER mode: %s", h->userns_mode);
     if (!same_text(h->cgroupns_mode, "private") && !same_text(h->cgroupns_mode, "host"))
         return err_set(e, ERR_INVALID, "invalid cgroup namespace mode: %s", h->cgroupns_mode);
     return 0;
@@ -330,6 +328,22 @@ static int check_config(const struct container_config *c, struct err *e)
     vec_each(v, &c->env)
         if ((*v)[0] == '\0' || (*v)[0] == '=')
             return err_set(e, ERR_INVALID, "invalid environment variable: %s", *v);
+    return 0;
+}
+
+int config_check_userns(const struct host_config *h, struct err *e)
+{
+    if (h->privileged)
+        return err_set(e, ERR_INVALID,
+                       "privileged mode is incompatible with user namespaces.  You must run the "
+                       "container in the host namespace when running privileged mode");
+    if (strcmp(h->network_mode, "host") == 0)
+        return err_set(
+            e, ERR_INVALID,
+            "cannot share the host's network namespace when user namespaces are enabled");
+    if (same_text(h->pid_mode, "host"))
+        return err_set(e, ERR_INVALID,
+                       "cannot share the host PID namespace when user namespaces are enabled");
     return 0;
 }
 

@@ -24,6 +24,10 @@ void host_config_defaults(struct host_config *h, const struct engine_opts *o, bo
 int config_check(const struct container_config *c, const struct host_config *h, struct arena *a,
                  struct strv *warnings, struct err *e);
 
+/** What a container with a user namespace of its own may not have. Errors: INVALID in Docker's
+ * words. */
+int config_check_userns(const struct host_config *h, struct err *e);
+
 /** Resources and policy, for update too. */
 int resources_check(const struct resources *r, struct err *e);
 int restart_policy_check(const struct restart_policy *p, bool auto_remove, struct err *e);

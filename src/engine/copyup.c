@@ -25,14 +25,18 @@ static int copy_root(int from, int to, struct err *e)
     return 0;
 }
 
-static int copy_tree(struct engine *g, int root, int to, const char *path, struct err *e)
+static int copy_tree(struct engine *g, const struct container_record *rec, int root, int to,
+                     const char *path, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
     auto_fd int in = -1, out = -1;
     auto_buf struct buf doc_out = BUF_MAX(64 << 10), doc_in = BUF_MAX(64 << 10);
     auto_buf struct buf result = BUF_MAX(JOB_DOC_MAX), result_in = BUF_MAX(JOB_DOC_MAX);
-    struct unpack_job cp_out = {.op = "cp-out", .path = arena_printf(a, "%s/.", path)};
-    struct unpack_job cp_in = {.op = "cp-in", .path = "/"};
+    const struct userns_maps maps = record_maps(rec);
+    bool mapped = maps.uid != NULL;
+    struct unpack_job cp_out = {
+        .op = "cp-out", .path = arena_printf(a, "%s/.", path), .userns = mapped};
+    struct unpack_job cp_in = {.op = "cp-in", .path = "/", .userns = mapped};
     const char *program = arena_printf(a, "%s/hull-unpack", g->o.helper_dir);
     auto_job struct job sender = JOB_NONE, receiver = JOB_NONE;
     int r = fd_pipe(&in, &out, 0);
@@ -44,11 +48,13 @@ static int copy_tree(struct engine *g, int root, int to, const char *path, struc
     const struct job_opts send = {.program = program,
                                   .doc = doc_out.p,
                                   .doc_len = doc_out.n,
+                                  .userns = &maps,
                                   .fds = (int[]){root, out},
                                   .n_fds = 2};
     const struct job_opts receive = {.program = program,
                                      .doc = doc_in.p,
                                      .doc_len = doc_in.n,
+                                     .userns = &maps,
                                      .fds = (int[]){to, in},
                                      .n_fds = 2};
     TRY(job_start(&sender, &send, e));
@@ -75,7 +81,7 @@ static int copy_one(struct engine *g, const struct container_record *rec,
     to = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     r = to < 0 ? err_sys(e, "open %s", dir) : copy_root(from, to, e);
     if (r == 0)
-        r = copy_tree(g, root, to, m->target, e);
+        r = copy_tree(g, rec, root, to, m->target, e);
     (void)volume_unmount(g->volumes, m->name, rec->id, &absent);
     return r;
 }
@@ -93,6 +99,7 @@ int volumes_copy_up(struct engine *g, const struct container_record *rec,
                     const struct ctd_mounts *mounts, struct err *e)
 {
     auto_free char *dir = mem_printf("%s/mnt/%s", g->o.exec_root, rec->id);
+    auto_free char *sandbox = mem_printf("%s/hull-sandbox", g->o.helper_dir);
     auto_fd int root = -1;
     int r = 0;
 
@@ -101,7 +108,7 @@ int volumes_copy_up(struct engine *g, const struct container_record *rec,
             continue;
         if (root < 0) {
             TRY(path_mkdirs(dir, 0700, e));
-            r = rootfs_mount(mounts, dir, e);
+            r = rootfs_mount(mounts, &(struct rootfs_at){dir, sandbox}, e);
             if (r == 0 && (root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
                 r = err_sys(e, "open %s", dir);
         }

@@ -158,6 +158,21 @@ static void set_hostname(struct record *r)
         c->hostname = arena_strndup(r->arena, r->d.id, SHORT_ID_LEN);
 }
 
+/* The daemon's mapping, unless the host's user namespace was asked for. */
+static int take_userns(struct engine *g, struct record *r, struct err *e)
+{
+    const struct userns_maps *maps = &g->o.userns;
+    const char *mode = r->d.host.userns_mode;
+
+    if (maps->uid == NULL || (mode != NULL && strcmp(mode, "host") == 0))
+        return 0;
+    TRY(config_check_userns(&r->d.host, e));
+    r->d.userns = ARENA_NEW(r->arena, struct userns_record);
+    r->d.userns->uid = arena_strdup(r->arena, maps->uid);
+    r->d.userns->gid = arena_strdup(r->arena, maps->gid);
+    return 0;
+}
+
 /* Everything that needs no other object: the whole record but name and mounts' volumes. */
 static int fill_record(struct engine *g, const struct create_opts *o, struct record *r,
                        struct strv *warnings, struct err *e)
@@ -172,6 +187,7 @@ static int fill_record(struct engine *g, const struct create_opts *o, struct rec
     TRY(config_args(&r->d.config, r->arena, &r->d.args, e));
     host_config_defaults(&r->d.host, &g->o, host_has_cgroup2(), r->arena);
     TRY(config_check(&r->d.config, &r->d.host, r->arena, warnings, e));
+    TRY(take_userns(g, r, e));
     TRY(engine_runtime_find(g, r->d.host.runtime, &runtime, e));
     TRY(resolve_modes(g, r, e));
     TRY(mounts_resolve(&r->d.config, &r->d.host, r->arena, &r->d, e));
@@ -248,6 +264,10 @@ static int make_snapshot(struct making *m, struct record *r, struct err *e)
 
     strmap_set(&labels, a, "hull.container", r->d.id);
     strmap_set(&labels, a, "hull.engine", m->g->engine_id);
+    if (r->d.userns != NULL) {
+        strmap_set(&labels, a, "containerd.io/snapshot/uidmapping", r->d.userns->uid);
+        strmap_set(&labels, a, "containerd.io/snapshot/gidmapping", r->d.userns->gid);
+    }
     TRY(ctd_snapshot_prepare(m->g->ctd, r->d.snapshotter, r->d.id, r->d.chain_id, &labels, a,
                              &mounts, e));
     m->snapshot = true;

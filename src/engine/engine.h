@@ -17,6 +17,7 @@
 #define HULL_ENGINE_ENGINE_H
 
 #include "base/json.h"
+#include "sys/userns.h"
 
 struct engine;
 struct ctd;
@@ -47,6 +48,7 @@ struct engine_opts {
     int stop_timeout_s;            /* [10]; set has_stop_timeout for 0 */
     bool has_stop_timeout;
     bool no_new_privileges;
+    struct userns_maps userns;   /* [none] of new containers, unless they ask for the host's */
     const char *seccomp_profile; /* JSON text of another default profile; [built in] */
     const struct strv *dns, *dns_search, *dns_opts;
     const char

@@ -128,7 +128,7 @@ static bool has_controller(const struct cgroup_host *h, const char *name)
     return h->mode == CGROUP_V2;
 }
 
-static void cgroup_fill(struct system_info *i, struct arena *a)
+static void cgroup_fill(struct system_info *i, bool userns, struct arena *a)
 {
     struct cgroup_host h;
     struct err ignored = {0};
@@ -148,6 +148,8 @@ static void cgroup_fill(struct system_info *i, struct arena *a)
     i->pids_limit = has_controller(&h, "pids");
     i->oom_kill_disable = h.mode != CGROUP_V2 && i->memory_limit;
     vec_push_in(a, &i->security_options, (char *)"name=seccomp,profile=builtin");
+    if (userns)
+        vec_push_in(a, &i->security_options, (char *)"name=userns");
     if (h.mode == CGROUP_V2)
         vec_push_in(a, &i->security_options, (char *)"name=cgroupns");
     if (!i->swap_limit)
@@ -258,7 +260,7 @@ int engine_info(struct engine *g, int api, struct buf *out, struct err *e)
     if (g->o.labels != NULL)
         i.labels = *g->o.labels;
     os_fill(&i, a);
-    cgroup_fill(&i, a);
+    cgroup_fill(&i, g->o.userns.uid != NULL, a);
     plugins_fill(&i, a);
     registry_fill(g, &i, a);
     runtimes_fill(g, &i, a);

@@ -126,9 +126,31 @@ int launch_user(struct launch *l, struct err *e)
                         &l->rec->host.group_add, l->a, &l->user, &home, e);
 }
 
+int launch_root(struct launch *l, struct err *e)
+{
+    const struct userns_maps maps = record_maps(l->rec);
+
+    return maps.uid != NULL ? userns_root(&maps, &l->root_uid, &l->root_gid, e) : 0;
+}
+
+int launch_share_userns(struct launch *l, const struct view *other, struct err *e)
+{
+    const struct userns_maps mine = record_maps(l->rec), theirs = record_maps(other->rec);
+
+    if (mine.uid == NULL)
+        return 0; /* root of the host may enter them all */
+    if (theirs.uid == NULL || strcmp(mine.uid, theirs.uid) != 0 ||
+        strcmp(mine.gid, theirs.gid) != 0)
+        return err_set(e, ERR_CONFLICT,
+                       "cannot join a namespace of container %s: it has another user namespace",
+                       other->rec->id);
+    l->userns = arena_printf(l->a, "/proc/%lld/ns/user", (long long)other->state->pid);
+    return 0;
+}
+
 /* /proc/PID/ns/KIND of a running container named in "container:ID". */
 static int other_namespace(struct launch *l, const char *mode, const char *kind, const char **out,
-                           long long *out_pid, struct err *e)
+                           struct err *e)
 {
     auto_container struct container *other = NULL;
 
@@ -140,18 +162,16 @@ static int other_namespace(struct launch *l, const char *mode, const char *kind,
     if (!v.state->running || v.state->restarting)
         return err_set(e, ERR_CONFLICT, "cannot join %s namespace of a non running container: %s",
                        strcmp(kind, "pid") == 0 ? "PID" : "IPC", mode + 10);
-    *out_pid = v.state->pid;
     *out = arena_printf(l->a, "/proc/%lld/ns/%s", (long long)v.state->pid, kind);
-    return 0;
+    return launch_share_userns(l, &v, e);
 }
 
 int launch_namespaces(struct launch *l, struct err *e)
 {
     const struct host_config *h = &l->rec->host;
-    long long pid = 0;
 
-    TRY(other_namespace(l, h->pid_mode, "pid", &l->pidns, &pid, e));
-    TRY(other_namespace(l, h->ipc_mode, "ipc", &l->ipcns, &pid, e));
+    TRY(other_namespace(l, h->pid_mode, "pid", &l->pidns, e));
+    TRY(other_namespace(l, h->ipc_mode, "ipc", &l->ipcns, e));
     if (l->ipcns != NULL || (h->ipc_mode != NULL && strcmp(h->ipc_mode, "host") == 0))
         l->shm = "/dev/shm";
     if (l->ipcns != NULL) {
@@ -166,7 +186,7 @@ int launch_namespaces(struct launch *l, struct err *e)
         l->shm = container_path(other, l->a, "shm");
     } else if (h->ipc_mode != NULL && strcmp(h->ipc_mode, "shareable") == 0) {
         l->shm = container_path(l->c, l->a, "shm");
-        TRY(shm_mount(l->shm, h->shm_size_bytes, e));
+        TRY(shm_mount(l->shm, h->shm_size_bytes, l->root_uid, l->root_gid, e));
     }
     return 0;
 }
@@ -279,6 +299,7 @@ int launch_spec(struct launch *l, struct err *e)
         .user = l->user,
         .hostname = l->hostname,
         .netns = l->netns,
+        .userns = l->userns,
         .pidns = l->pidns,
         .ipcns = l->ipcns,
         .shm = l->shm,

@@ -16,6 +16,9 @@ struct launch {
     struct net_sandbox sandbox; /* key "" in host mode */
     bool has_sandbox;           /* ours to close */
     const char *netns;          /* to join; "": the host's */
+    const char *userns;         /* to join; NULL: the host's */
+    uid_t root_uid;             /* who root of the container is here */
+    gid_t root_gid;
     VEC(struct oci_mount) mounts;
     struct oci_user user;
     const char *resolv_conf, *hosts, *hostname_file, *hostname;
@@ -25,6 +28,13 @@ struct launch {
     const char *spec;                       /* JSON */
     bool cgroup2;
 };
+
+/** Who its root is on the host. */
+int launch_root(struct launch *l, struct err *e);
+
+/** Join the user namespace of a running container, one of whose namespaces is joined: what belongs
+ * to another user namespace could not be used. CONFLICT when their mappings differ. */
+int launch_share_userns(struct launch *l, const struct view *other, struct err *e);
 
 /** The network: a sandbox of its own, the host's, or another container's. */
 int launch_network(struct launch *l, struct err *e);

@@ -90,9 +90,13 @@ static int open_sandbox(struct launch *l, const char *mode, struct err *e)
     }
     rq.joins = joins.v;
     rq.n_joins = joins.n;
+    rq.userns = record_maps(l->rec);
+    rq.userns_join = l->userns;
     TRY(net_sandbox_open(l->g->net, &rq, l->a, &l->sandbox, e));
     l->has_sandbox = true;
     l->netns = l->sandbox.key;
+    if (l->userns == NULL)
+        l->userns = l->sandbox.user_key;
     return 0;
 }
 
@@ -106,6 +110,7 @@ static int join_container(struct launch *l, const char *id, struct err *e)
     if (!v.state->running || v.state->restarting)
         return err_set(e, ERR_CONFLICT,
                        "cannot join network namespace of a non running container: %s", id);
+    TRY(launch_share_userns(l, &v, e));
     l->netns = arena_printf(l->a, "/proc/%lld/ns/net", (long long)v.state->pid);
     l->hostname = arena_strdup(l->a, v.rec->config.hostname);
     l->hosts = container_path(other, l->a, "hosts");
@@ -147,8 +152,8 @@ static int write_file(struct launch *l, const char *name, const struct buf *text
 
     if (fd < 0)
         return err_sys(e, "open %s", path);
-    if (fchmod(fd, 0644) < 0)
-        return err_sys(e, "chmod %s", path);
+    if (fchown(fd, l->root_uid, l->root_gid) < 0 || fchmod(fd, 0644) < 0)
+        return err_sys(e, "set the owner of %s", path);
     r = fd_write_all(fd, text->n > 0 ? text->p : "", text->n);
     if (r < 0)
         return err_neg(e, r, "write %s", path);

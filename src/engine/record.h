@@ -3,6 +3,7 @@
 #define HULL_ENGINE_RECORD_H
 
 #include "net/state.h"
+#include "sys/userns.h"
 #include "types/container.h"
 
 /* One mount of a container, resolved at create. type: bind, volume, tmpfs. name: the volume's.
@@ -25,9 +26,16 @@
     F(T, bool, create_source, "CreateSource", JSON_OMITEMPTY)
 JSON_TYPE(mount_record, MOUNT_RECORD)
 
+/* The mappings of a container's user namespace (sys/userns.h). */
+#define USERNS_RECORD(T, F)     \
+    F(T, str, uid, "UidMap", 0) \
+    F(T, str, gid, "GidMap", 0)
+JSON_TYPE(userns_record, USERNS_RECORD)
+
 /* What a container is. config.image is the reference as typed; image_id the digest of its target;
  * chain_id the snapshot that its own lies on; args the command with entrypoint, merged with the
- * image. */
+ * image; userns NULL: it has the host's user namespace. What it writes has the ids of its mapping,
+ * so that is kept for its life, whatever the daemon is told later. */
 #define CONTAINER_RECORD(T, F)                                                 \
     F(T, str, id, "Id", 0)                                                     \
     F(T, str, name, "Name", 0)                                                 \
@@ -39,6 +47,7 @@ JSON_TYPE(mount_record, MOUNT_RECORD)
     F(T, strv, args, "Args", JSON_EMPTY)                                       \
     F(T, str, log_path, "LogPath", 0)                                          \
     F(T, obj, image_manifest, "ImageManifest", JSON_OMITEMPTY, oci_descriptor) \
+    F(T, obj, userns, "Userns", JSON_OMITEMPTY, userns_record)                 \
     F(T, list, mounts, "Mounts", JSON_EMPTY, mount_record)                     \
     F(T, val, config, "Config", 0, container_config)                           \
     F(T, val, host, "HostConfig", 0, host_config)                              \
@@ -66,5 +75,12 @@ JSON_TYPE(container_record, CONTAINER_RECORD)
     F(T, i64, restart_count, "RestartCount", JSON_OMITEMPTY)     \
     F(T, obj, sandbox, "Sandbox", JSON_OMITEMPTY, net_sandbox)
 JSON_TYPE(container_run, CONTAINER_RUN)
+
+/** The mappings of a container; none for the host's user namespace. */
+static inline struct userns_maps record_maps(const struct container_record *rec)
+{
+    return rec->userns != NULL ? (struct userns_maps){rec->userns->uid, rec->userns->gid}
+                               : (struct userns_maps){NULL, NULL};
+}
 
 #endif

@@ -8,9 +8,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "sys/fd.h"
+#include "sys/overlay.h"
 #include "sys/path.h"
+#include "sys/userns.h"
 
 /* The value of an overlay option, or an empty view. */
 static struct str option(const Types__Mount *m, const char *key)
@@ -99,11 +102,72 @@ int rootfs_read(const struct ctd_mounts *m, const char *path, struct buf *out, s
     return 0;
 }
 
+/* ---- mounting ---- */
+
+/* Where the layers of one mount are seen. */
+struct seen {
+    char *place; /* mounted with their ids mapped, for the time of the mount; NULL: as they are */
+    struct buf lower; /* the value of lowerdir= */
+};
+
+static void seen_done(struct seen *s)
+{
+    if (s->place != NULL) {
+        (void)umount2(s->place, MNT_DETACH | UMOUNT_NOFOLLOW);
+        (void)rmdir(s->place); /* the next start sweeps what stays */
+    }
+    free(s->place);
+    buf_done(&s->lower);
+}
+
+static int show_mapped(const char *folder, const char *place, const struct userns_rq *rq,
+                       struct err *e)
+{
+    auto_userns struct userns u = USERNS_NONE;
+
+    TRY(userns_make(rq, &u, e));
+    TRY(path_mkdirs(place, 0700, e));
+    return overlay_show_mapped(folder, place, u.user_fd, true, e);
+}
+
+/* The lower layers of an overlay; a container's with a user namespace as that one sees them. */
+static int see_layers(const Types__Mount *m, const struct rootfs_at *at, struct seen *out,
+                      struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct str lower = option(m, "lowerdir="), folder = overlay_folder(lower);
+    struct str uid = option(m, "uidmap="), gid = option(m, "gidmap=");
+
+    if (lower.n == 0)
+        return 0;
+    if (uid.n == 0 || gid.n == 0) {
+        buf_add(&out->lower, lower.p, lower.n);
+        return 0;
+    }
+    const struct userns_rq rq = {.helper = at->sandbox, .maps = {uid.p, gid.p}};
+    out->place = mem_printf("%s.lower", at->dir);
+    TRY(show_mapped(arena_strndup(a, folder.p, folder.n), out->place, &rq, e));
+    overlay_rebase(lower, folder, arena_printf(a, "%s/", out->place), &out->lower);
+    return 0;
+}
+
+static bool is_about_layers(const char *option)
+{
+    static const char *const words[] = {"lowerdir=", "uidmap=", "gidmap="};
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strncmp(option, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
 /* ro, rbind and bind are flags, the rest is data for the file system. */
-static unsigned long split_options(const Types__Mount *m, struct buf *data)
+static unsigned long split_options(const Types__Mount *m, const struct buf *lower, struct buf *data)
 {
     unsigned long flags = 0;
 
+    if (lower->n > 0)
+        buf_printf(data, "lowerdir=%s", lower->p);
     for (size_t i = 0; i < m->n_options; i++) {
         const char *o = m->options[i];
 
@@ -113,47 +177,57 @@ static unsigned long split_options(const Types__Mount *m, struct buf *data)
             flags |= MS_BIND | MS_REC;
         else if (strcmp(o, "bind") == 0)
             flags |= MS_BIND;
-        else if (strcmp(o, "rw") != 0) {
-            if (data->n > 0)
-                buf_addc(data, ',');
-            buf_adds(data, o);
-        }
+        else if (strcmp(o, "rw") != 0 && !is_about_layers(o))
+            buf_printf(data, "%s%s", data->n > 0 ? "," : "", o);
     }
     return flags;
 }
 
-int rootfs_mount(const struct ctd_mounts *m, const char *dir, struct err *e)
+static int mount_one(const Types__Mount *m, const struct rootfs_at *at, struct err *e)
 {
-    for (size_t i = 0; i < m->n; i++) {
-        auto_buf struct buf data = BUF_MAX(64 << 10);
-        unsigned long flags = split_options(m->v[i], &data);
+    CLEANUP(seen_done) struct seen s = {.lower = BUF_MAX(64 << 10)};
+    auto_buf struct buf data = BUF_MAX(64 << 10);
 
-        if (mount(m->v[i]->source, dir, m->v[i]->type, flags, buf_cstr(&data)) < 0) {
-            (void)err_sys(e, "mount the container's file system");
-            rootfs_unmount(dir);
-            return -1;
-        }
-    }
+    TRY(see_layers(m, at, &s, e));
+    unsigned long flags = split_options(m, &s.lower, &data);
+    if (mount(m->source, at->dir, m->type, flags, buf_cstr(&data)) < 0)
+        return err_sys(e, "mount the container's file system");
     return 0;
 }
 
-int rootfs_mount_readonly(const struct ctd_mounts *m, const char *dir, struct err *e)
+int rootfs_mount(const struct ctd_mounts *m, const struct rootfs_at *at, struct err *e)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (mount_one(m->v[i], at, e) < 0) {
+            rootfs_unmount(at->dir);
+            return -1;
+        }
+    return 0;
+}
+
+static int bind_readonly(const char *source, const char *dir, struct err *e)
+{
+    if (mount(source, dir, NULL, MS_BIND, NULL) < 0)
+        return err_sys(e, "mount the container's file system");
+    return mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0
+               ? err_sys(e, "mount the container's file system read-only")
+               : 0;
+}
+
+int rootfs_mount_readonly(const struct ctd_mounts *m, const struct rootfs_at *at, struct err *e)
 {
     auto_arena struct arena *a = arena_new();
+    CLEANUP(seen_done) struct seen s = {.lower = BUF_MAX(64 << 10)};
     struct strv dirs = layers_of(m, a);
-    auto_buf struct buf data = BUF_MAX(64 << 10);
+    struct str upper;
 
-    if (dirs.n == 1) {
-        if (mount(dirs.v[0], dir, NULL, MS_BIND, NULL) < 0)
-            return err_sys(e, "mount the container's file system");
-        return mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0
-                   ? err_sys(e, "mount the container's file system read-only")
-                   : 0;
-    }
-    buf_adds(&data, "lowerdir=");
-    vec_each(l, &dirs)
-        buf_printf(&data, "%s%s", l == dirs.v ? "" : ":", *l);
-    if (mount("overlay", dir, "overlay", MS_RDONLY, buf_cstr(&data)) < 0)
+    if (dirs.n == 1)
+        return bind_readonly(dirs.v[0], at->dir, e);
+    upper = option(m->v[0], "upperdir=");
+    TRY(see_layers(m->v[0], at, &s, e));
+    const char *data = arena_printf(a, "lowerdir=%.*s%s%s", STR_ARG(upper), upper.n > 0 ? ":" : "",
+                                    buf_cstr(&s.lower));
+    if (mount("overlay", at->dir, "overlay", MS_RDONLY, data) < 0)
         return err_sys(e, "mount the container's file system");
     return 0;
 }
@@ -164,13 +238,13 @@ void rootfs_unmount(const char *dir)
         ;
 }
 
-int shm_mount(const char *dir, int64_t size, struct err *e)
+int shm_mount(const char *dir, int64_t size, uid_t uid, gid_t gid, struct err *e)
 {
-    char data[64];
+    char data[128];
 
     TRY(path_mkdirs(dir, 0700, e));
     rootfs_unmount(dir);
-    snprintf(data, sizeof(data), "mode=1777,size=%lld", (long long)size);
+    snprintf(data, sizeof(data), "mode=1777,size=%lld,uid=%u,gid=%u", (long long)size, uid, gid);
     if (mount("shm", dir, "tmpfs", MS_NOEXEC | MS_NOSUID | MS_NODEV, data) < 0)
         return err_sys(e, "mount %s", dir);
     return 0;

@@ -195,6 +195,37 @@ static void namespace_add(struct oci_linux *l, const char *type, const char *pat
     *n = (struct oci_namespace){.type = type, .path = path};
 }
 
+typedef VEC(struct oci_id_mapping) mapping_list;
+
+static int read_ranges(const char *ranges, struct arena *a, mapping_list *out, struct err *e)
+{
+    struct str rest = str_of(ranges);
+    struct id_range r;
+    int more;
+
+    while ((more = id_range_next(&rest, &r, e)) > 0)
+        vec_push_in(a, out, ((struct oci_id_mapping){r.inside, r.outside, r.count}));
+    return more;
+}
+
+static int user_namespace(const struct spec_inputs *in, struct arena *a, struct oci_linux *l,
+                          struct err *e)
+{
+    const struct userns_maps maps = record_maps(in->rec);
+    mapping_list uid = {0}, gid = {0};
+
+    if (in->userns == NULL)
+        return 0;
+    namespace_add(l, "user", in->userns, a);
+    TRY(read_ranges(maps.uid, a, &uid, e));
+    TRY(read_ranges(maps.gid, a, &gid, e));
+    vec_each(m, &uid)
+        vec_push_in(a, &l->uid_mappings, *m);
+    vec_each(m, &gid)
+        vec_push_in(a, &l->gid_mappings, *m);
+    return 0;
+}
+
 static void namespaces(const struct spec_inputs *in, struct arena *a, struct oci_linux *l)
 {
     const struct host_config *h = &in->rec->host;
@@ -214,14 +245,11 @@ static void namespaces(const struct spec_inputs *in, struct arena *a, struct oci
 
 static void sysctls(const struct spec_inputs *in, struct arena *a, struct oci_linux *l)
 {
-    static const char *const defaults[][2] = {
-        {"net.ipv4.ip_unprivileged_port_start", "0"},
-        {"net.ipv4.ping_group_range", "0 2147483647"},
-    };
-
-    if (in->netns[0] != '\0')
-        for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
-            strmap_set(&l->sysctl, a, defaults[i][0], defaults[i][1]);
+    if (in->netns[0] != '\0') {
+        strmap_set(&l->sysctl, a, "net.ipv4.ip_unprivileged_port_start", "0");
+        if (in->userns == NULL) /* no user namespace maps all these groups */
+            strmap_set(&l->sysctl, a, "net.ipv4.ping_group_range", "0 2147483647");
+    }
     vec_each(s, &in->rec->host.sysctls)
         strmap_set(&l->sysctl, a, s->key, s->val);
 }
@@ -286,6 +314,7 @@ int spec_build(const struct spec_inputs *in, struct arena *a, struct oci_spec *o
     TRY(spec_devices(in, a, l, e));
     l->cgroups_path = cgroups_path(in, a);
     namespaces(in, a, l);
+    TRY(user_namespace(in, a, l, e));
     sysctls(in, a, l);
     paths(h, a, l);
     return spec_seccomp(in, &sec, &out->process->capabilities->bounding, a, &l->seccomp, e);

@@ -15,6 +15,7 @@ struct spec_inputs {
     const struct engine_opts *o;
     struct oci_user user;
     const char *hostname;      /* "": the host's own (host UTS namespace) */
+    const char *userns;        /* namespace to join, with the record's mappings; NULL: the host's */
     const char *netns;         /* namespace to join; "": the host's */
     const char *pidns, *ipcns; /* of another container to join; NULL: by mode */
     const char *shm;           /* host directory for /dev/shm; NULL: a tmpfs of its own */

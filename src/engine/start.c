@@ -83,6 +83,9 @@ static int prepare(struct launch *l, struct err *e)
     l->cgroup2 = cgroup_host_read(l->a, &host, &ignored) == 0 && host.mode == CGROUP_V2;
     TRY(ctd_snapshot_mounts(l->g->ctd, l->rec->snapshotter, l->rec->id, l->a, &l->rootfs, e));
     TRY(launch_user(l, e));
+    TRY(launch_root(l, e));
+    l->runtime.io_uid = l->root_uid;
+    l->runtime.io_gid = l->root_gid;
     TRY(launch_namespaces(l, e));
     if (launch_network(l, e) < 0)
         return -1;

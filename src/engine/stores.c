@@ -26,6 +26,7 @@ int engine_volumes_open(struct engine *g, struct err *e)
     const struct volume_store store = {.arg = g, .put = volume_put, .del = volume_del};
     auto_arena struct arena *a = arena_new();
     auto_free char *root = mem_printf("%s/volumes", g->o.data_root);
+    struct volumes_opts o = {.root = root, .store = &store};
     struct state_row *rows;
     struct volume_doc *saved;
     size_t n, count = 0;
@@ -41,7 +42,9 @@ int engine_volumes_open(struct engine *g, struct err *e)
         else
             count++;
     }
-    return volumes_open(root, &store, saved, count, &g->volumes, e);
+    if (g->o.userns.uid != NULL)
+        TRY(userns_root(&g->o.userns, &o.owner_uid, &o.owner_gid, e));
+    return volumes_open(&o, saved, count, &g->volumes, e);
 }
 
 /* "base=10.0.0.0/8,size=24" */
@@ -70,6 +73,8 @@ int engine_net_open(struct engine *g, const struct net_sandbox *running, size_t 
     struct net_opts o = {
         .exec_root = g->o.exec_root,
         .portd_path = arena_printf(a, "%s/hull-portd", g->o.helper_dir),
+        .sandbox_path = arena_printf(a, "%s/hull-sandbox", g->o.helper_dir),
+        .userns = g->o.userns,
         .bridge = g->o.bridge,
         .bip = g->o.bip,
         .fixed_cidr = g->o.fixed_cidr,

@@ -71,7 +71,8 @@ struct net {
     struct ip_addr host_ip; /* family 0: all addresses */
     bool ipv6;              /* the kernel has it */
     struct nl *nl;
-    struct netns_pool *spaces;
+    struct userns_rq userns;   /* what the namespaces of `spaces` belong to; no mappings: to ours */
+    struct netns_pool *spaces; /* ready ones */
     struct portd *portd;
     struct reaper *reaper;
 };

@@ -55,6 +55,9 @@ static void copy_options(struct net *n, const struct net_opts *o)
     n->o.fixed_cidr6 = dup_or_null(n->arena, o->fixed_cidr6);
     n->o.gateway = dup_or_null(n->arena, o->gateway);
     n->o.host_ip = dup_or_null(n->arena, o->host_ip);
+    n->o.sandbox_path = dup_or_null(n->arena, o->sandbox_path);
+    n->o.userns.uid = dup_or_null(n->arena, o->userns.uid);
+    n->o.userns.gid = dup_or_null(n->arena, o->userns.gid);
     n->table = o->table != NULL ? arena_strdup(n->arena, o->table) : "hull";
     n->o.pools = ipam_default_pools;
     n->o.n_pools = ipam_default_pools_n;
@@ -297,7 +300,9 @@ static bool is_running(struct net *n, const char *netns_path, const char *link)
 {
     map_each(ent, &n->sandboxes) {
         const struct sandbox *sb = ent->val;
-        if (netns_path != NULL && strcmp(sb->doc.key, netns_path) == 0)
+        if (netns_path != NULL &&
+            (strcmp(sb->doc.key, netns_path) == 0 ||
+             (sb->doc.user_key != NULL && strcmp(sb->doc.user_key, netns_path) == 0)))
             return true;
         vec_each(ep, &sb->doc.endpoints) {
             if (link != NULL && ep->host_link != NULL && strcmp(ep->host_link, link) == 0)
@@ -397,7 +402,8 @@ static int open_parts(struct net *n, struct err *e)
     TRY(nl_open(&n->nl, e));
     n->ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
     read_ranges(n);
-    n->spaces = netns_pool_new(n->o.warm);
+    n->userns = (struct userns_rq){.helper = n->o.sandbox_path, .maps = n->o.userns, .net = true};
+    n->spaces = netns_pool_new(n->o.warm, n->o.userns.uid != NULL ? &n->userns : NULL);
     n->reaper = reaper_new(n->nl);
     n->portd = portd_new(n->o.portd_path, n->portd_socket);
     return 0;

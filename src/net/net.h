@@ -13,6 +13,7 @@
 #define HULL_NET_NET_H
 
 #include "net/state.h"
+#include "sys/userns.h"
 
 struct net;
 
@@ -46,7 +47,9 @@ struct net_opts {
     bool foreign_respect;              /* never insert into the tables of other firewalls */
     const struct net_base_pool *pools; /* NULL: Docker's 172.17.0.0/16 ... 192.168.0.0/20 */
     size_t n_pools;
-    size_t warm; /* namespaces kept ready; 0: none */
+    size_t warm;               /* namespaces kept ready; 0: none */
+    const char *sandbox_path;  /* the program hull-sandbox; NULL: no user namespaces */
+    struct userns_maps userns; /* those kept ready belong to user namespaces with these mappings */
 };
 
 /**
@@ -145,6 +148,9 @@ struct net_sandbox_rq {
     size_t n_joins;
     const struct net_publish *ports;
     size_t n_ports;
+    struct userns_maps
+        userns;              /* the namespace belongs to a new user namespace with these mappings */
+    const char *userns_join; /* ...or to the one of this file; NULL: to the host's */
 };
 
 /**

@@ -271,12 +271,33 @@ static struct net_endpoint *gateway_endpoint(struct net *n, const struct net_san
     return ep;
 }
 
-static int build(struct net *n, const struct net_sandbox *doc, struct err *e)
+static bool same_maps(const struct userns_maps *a, const struct userns_maps *b)
+{
+    return (a->uid == NULL) == (b->uid == NULL) &&
+           (a->uid == NULL || (strcmp(a->uid, b->uid) == 0 && strcmp(a->gid, b->gid) == 0));
+}
+
+/* A ready one where it fits, else made as asked for. */
+static int take_namespace(struct net *n, const struct net_sandbox_rq *rq, struct netns *out,
+                          struct err *e)
+{
+    const struct userns_rq in = {
+        .helper = n->o.sandbox_path, .maps = rq->userns, .join = rq->userns_join, .net = true};
+
+    if (in.join == NULL && same_maps(&in.maps, &n->userns.maps))
+        return netns_pool_take(n->spaces, out, e);
+    return in.join == NULL && in.maps.uid == NULL ? netns_new(out, e) : netns_new_in(&in, out, e);
+}
+
+static int build(struct net *n, const struct net_sandbox_rq *rq, const struct net_sandbox *doc,
+                 struct err *e)
 {
     auto_netns struct netns ns = NETNS_NONE;
 
-    TRY(netns_pool_take(n->spaces, &ns, e));
+    TRY(take_namespace(n, rq, &ns, e));
     TRY(netns_name(&ns, doc->key, e));
+    if (doc->user_key != NULL)
+        TRY(netns_name_user(&ns, doc->user_key, e));
     vec_each(ep, &doc->endpoints)
         TRY(plug(n, &ns, ep, e));
     return default_route(&ns, gateway_endpoint(n, doc), nl_route_add, e);
@@ -313,6 +334,8 @@ static int demolish(struct net *n, struct net_sandbox *doc, bool has_rules, stru
         publish_forget(doc, ep);
     }
     if (doc->key[0] != '\0' && netns_unname(doc->key, e) < 0)
+        r = -1;
+    if (doc->user_key != NULL && netns_unname(doc->user_key, e) < 0)
         r = -1;
     vec_each(ep, &doc->endpoints)
         leave(n, ep);
@@ -367,7 +390,7 @@ static int open_steps(struct net *n, const struct net_sandbox_rq *rq, bool host,
         TRY(join(n, &sb->doc, &rq->joins[i], sb->arena, e));
     if (!host) {
         TRY(publish_take(n, rq, &sb->doc, sb->arena, e));
-        if (build(n, &sb->doc, e) < 0)
+        if (build(n, rq, &sb->doc, e) < 0)
             return err_wrap(e, "failed to set up container networking");
     }
     insert(n, sb);
@@ -395,6 +418,8 @@ int net_sandbox_open(struct net *n, const struct net_sandbox_rq *rq, struct aren
     sb->doc.container_id = arena_strdup(sb->arena, rq->container_id);
     sb->doc.container_name = arena_strdup(sb->arena, rq->container_name);
     sb->doc.key = host ? "" : arena_printf(sb->arena, "%s/%.12s", n->netns_dir, id);
+    if (!host && (rq->userns.uid != NULL || rq->userns_join != NULL))
+        sb->doc.user_key = arena_printf(sb->arena, "%s.user", sb->doc.key);
     if (open_steps(n, rq, host, sb, &has_rules, e) < 0) {
         (void)demolish(n, &sb->doc, has_rules, &undo); /* the first error is the one to tell */
         sandbox_free(sb);

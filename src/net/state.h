@@ -64,11 +64,12 @@ JSON_TYPE(net_port, NET_PORT)
     F(T, i64, gw_priority, "GwPriority", JSON_OMITEMPTY)
 JSON_TYPE(net_endpoint, NET_ENDPOINT)
 
-/* The network of one running container. key is the file of its network namespace, "" in host mode.
- */
+/* The network of one running container. key is the file of its network namespace, "" in host mode;
+ * user_key that of the user namespace that this one belongs to, NULL: the host's. */
 #define NET_SANDBOX(T, F)                                        \
     F(T, str, id, "SandboxID", 0)                                \
     F(T, str, key, "SandboxKey", 0)                              \
+    F(T, str, user_key, "UserKey", JSON_OMITEMPTY)               \
     F(T, str, container_id, "ContainerID", 0)                    \
     F(T, str, container_name, "ContainerName", 0)                \
     F(T, list, endpoints, "Endpoints", JSON_EMPTY, net_endpoint) \

@@ -188,10 +188,9 @@ static bool same_map(const struct id_map *a, const struct id_map *b)
     return same;
 }
 
-static int open_userns(pid_t pid, const struct id_maps *m, struct err *e)
+static int open_userns(pid_t pid, struct err *e)
 {
     char path[64];
-    TRY(idmap_write(pid, m, e));
     (void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? err_sys(e, "open %s", path) : fd;
@@ -204,10 +203,19 @@ int idmap_userns(struct idmap_cache *c, const struct id_maps *m, struct err *e)
             return ns->fd;
     struct holder holder;
     TRY(start_holder(-1, &holder, e));
-    int fd = open_userns(holder.pid, m, e);
+    int fd = idmap_write(holder.pid, m, e) < 0 ? -1 : open_userns(holder.pid, e);
     end_holder(&holder); /* the descriptor keeps the namespace */
     if (fd >= 0)
         vec_push(&c->known, ((struct idmap_ns){*m, fd}));
+    return fd;
+}
+
+int idmap_userns_new(const struct userns_maps *m, struct err *e)
+{
+    struct holder holder;
+    TRY(start_holder(-1, &holder, e));
+    int fd = userns_write(holder.pid, m, e) < 0 ? -1 : open_userns(holder.pid, e);
+    end_holder(&holder);
     return fd;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "sys/userns.h"
 #include "types/oci_runtime.h"
 
 /* Borrowed from config.json. */
@@ -45,5 +46,8 @@ struct idmap_cache {
 int idmap_userns(struct idmap_cache *c, const struct id_maps *m, struct err *e);
 
 void idmap_done(struct idmap_cache *c);
+
+/** The same from a mapping as text, for one use: the descriptor is the caller's. */
+int idmap_userns_new(const struct userns_maps *m, struct err *e);
 
 #endif

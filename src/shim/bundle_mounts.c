@@ -1,7 +1,8 @@
 /*
  * Mounting root file systems: see bundle_mounts.h. Option words become flags by one table; all
  * others are the file system's. A long list of overlay layers does not fit the kernel's page: then
- * their common folder becomes the working directory and the names are relative to it.
+ * their common folder becomes the working directory and the names are relative to it. With uidmap=
+ * and gidmap= that folder is first mounted id-mapped on BUNDLE/lower.
  */
 #include "shim/bundle_mounts.h"
 
@@ -13,8 +14,12 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/idmap.h"
 #include "sys/fd.h"
+#include "sys/overlay.h"
+#include "sys/userns.h"
 
+#define LOWER "lowerdir="
 #define DATA_MAX ((size_t)4000) /* of the kernel's page */
 #define MOUNTS_MAX 16
 
@@ -48,6 +53,7 @@ static const struct {
 struct plan {
     unsigned long flags;
     struct buf data;
+    struct userns_maps maps;
 };
 
 static void plan_done(struct plan *p)
@@ -63,53 +69,42 @@ static void plan_word(struct plan *p, const char *word)
         p->flags = (p->flags | words[i].set) & ~words[i].clear;
         return;
     }
+    if (strncmp(word, "uidmap=", 7) == 0) {
+        p->maps.uid = word + 7;
+        return;
+    }
+    if (strncmp(word, "gidmap=", 7) == 0) {
+        p->maps.gid = word + 7;
+        return;
+    }
     if (p->data.n > 0)
         buf_addc(&p->data, ',');
     buf_adds(&p->data, word);
 }
 
-/* The folder that all layers of lowerdir=A:B:C lie in, without its last slash. */
-static struct str common_folder(struct str layers)
-{
-    struct str common = str_cut(&layers, ':');
-    while (layers.n > 0) {
-        struct str layer = str_cut(&layers, ':');
-        size_t n = 0;
-        while (n < common.n && n < layer.n && common.p[n] == layer.p[n])
-            n++;
-        common.n = n;
-    }
-    while (common.n > 0 && common.p[common.n - 1] != '/')
-        common.n--;
-    return common;
-}
-
-/* Write the words again with the layers relative to their folder; out_folder is "" when that is no
- * use. */
-static int shorten(const struct buf *data, struct buf *out, char **out_folder)
+/* The value of lowerdir= among the words, or an empty view. */
+static struct str lower_of(const struct buf *data)
 {
     struct str rest = {data->p, data->n};
     while (rest.n > 0) {
         struct str word = str_cut(&rest, ',');
-        if (out->n > 0)
-            buf_addc(out, ',');
-        if (!str_starts(word, "lowerdir=/")) {
-            buf_add(out, word.p, word.n);
-            continue;
-        }
-        struct str layers = {word.p + 9, word.n - 9}, folder = common_folder(layers);
-        if (folder.n < 2)
-            return -1;
-        *out_folder = str_dup(folder);
-        buf_adds(out, "lowerdir=");
-        while (layers.n > 0) {
-            struct str layer = str_cut(&layers, ':');
-            buf_add(out, layer.p + folder.n, layer.n - folder.n);
-            if (layers.n > 0)
-                buf_addc(out, ':');
-        }
+        if (str_starts(word, LOWER))
+            return (struct str){word.p + strlen(LOWER), word.n - strlen(LOWER)};
     }
-    return *out_folder == NULL || out->n > DATA_MAX ? -1 : 0;
+    return (struct str){0};
+}
+
+/* Write the words again with the layers relative to their folder; -1: that is no use. */
+static int shorten(const struct buf *data, struct buf *out, char **out_folder)
+{
+    struct str lower = lower_of(data), folder = overlay_folder(lower);
+    if (folder.n < 2 || folder.p[0] != '/')
+        return -1;
+    buf_add(out, data->p, (size_t)(lower.p - data->p));
+    overlay_rebase(lower, folder, "", out);
+    buf_adds(out, lower.p + lower.n);
+    *out_folder = str_dup(folder);
+    return out->n > DATA_MAX ? -1 : 0;
 }
 
 static int mount_in(const char *folder, const Types__Mount *m, const char *target,
@@ -130,21 +125,64 @@ static int mount_in(const char *folder, const Types__Mount *m, const char *targe
     return 0;
 }
 
-static int mount_one(const Types__Mount *m, const char *target, struct err *e)
+/* ---- with ids mapped ---- */
+
+/* Show folder on place with the ids of a user namespace that has these mappings. */
+static int show_mapped(const char *folder, const char *place, const struct userns_maps *m,
+                       bool readonly, struct err *e)
 {
-    CLEANUP(plan_done) struct plan p = {.data = BUF_MAX((size_t)1 << 20)};
+    if (m->uid == NULL || m->gid == NULL)
+        return err_set(e, ERR_INVALID, "mount of %s: uidmap and gidmap come together", folder);
+    auto_fd int userns = idmap_userns_new(m, e);
+    return userns < 0 ? -1 : overlay_show_mapped(folder, place, userns, readonly, e);
+}
+
+/* The overlay keeps of the lower mount what it needs: it is in place for a moment only. */
+static int mount_mapped(const char *bundle, const Types__Mount *m, const char *target,
+                        const struct plan *p, struct err *e)
+{
+    auto_buf struct buf data = BUF_MAX((size_t)1 << 20);
+    auto_free char *folder = NULL, *place = mem_printf("%s/lower", bundle);
+    if (shorten(&p->data, &data, &folder) < 0)
+        return err_set(e, ERR_INVALID, "mount of %s: layers without a folder in common", m->source);
+    if (mkdir(place, 0700) < 0 && errno != EEXIST)
+        return err_sys(e, "mkdir %s", place);
+    int r = show_mapped(folder, place, &p->maps, true, e);
+    if (r == 0) {
+        r = mount_in(place, m, target, p->flags, buf_cstr(&data), e);
+        (void)umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW); /* just mounted by us */
+    }
+    (void)rmdir(place); /* else with the bundle */
+    return r;
+}
+
+static int mount_plain(const Types__Mount *m, const char *target, const struct plan *p,
+                       struct err *e)
+{
     auto_buf struct buf shorter = BUF_MAX((size_t)1 << 20);
     auto_free char *folder = NULL;
+    bool is_short = p->data.n <= DATA_MAX;
+    if (!is_short && shorten(&p->data, &shorter, &folder) < 0)
+        return err_set(e, ERR_INVALID, "mount of %s: options are too long", m->source);
+    return mount_in(folder, m, target, p->flags, buf_cstr(is_short ? &p->data : &shorter), e);
+}
+
+static int mount_one(const char *bundle, const Types__Mount *m, const char *target, struct err *e)
+{
+    CLEANUP(plan_done) struct plan p = {.data = BUF_MAX((size_t)1 << 20)};
     for (size_t i = 0; i < m->n_options; i++)
         plan_word(&p, m->options[i]);
     if (p.data.over)
         return err_set(e, ERR_INVALID, "mount of %s: options are too long", m->source);
     if ((p.flags & MS_BIND) == 0 && strcmp(m->type, "bind") == 0)
         p.flags |= MS_BIND;
-    bool is_short = p.data.n <= DATA_MAX;
-    if (!is_short && shorten(&p.data, &shorter, &folder) < 0)
-        return err_set(e, ERR_INVALID, "mount of %s: options are too long", m->source);
-    TRY(mount_in(folder, m, target, p.flags, buf_cstr(is_short ? &p.data : &shorter), e));
+    bool mapped = p.maps.uid != NULL || p.maps.gid != NULL;
+    if (!mapped)
+        TRY(mount_plain(m, target, &p, e));
+    else if ((p.flags & MS_BIND) != 0)
+        TRY(show_mapped(m->source, target, &p.maps, false, e));
+    else
+        TRY(mount_mapped(bundle, m, target, &p, e));
     unsigned long change = p.flags & ~(unsigned long)(MS_BIND | MS_REC);
     if ((p.flags & MS_BIND) == 0 || change == 0)
         return 0;
@@ -174,7 +212,7 @@ int bundle_mount(const char *bundle, Types__Mount *const *mounts, size_t n, stru
         } else {
             auto_free char *target =
                 mem_printf("%s%s%s", rootfs, at.n > 0 ? "/" : "", mounts[i]->target);
-            if (mount_one(mounts[i], target, e) == 0)
+            if (mount_one(bundle, mounts[i], target, e) == 0)
                 continue;
         }
         struct err ignored = {0};
@@ -187,6 +225,9 @@ int bundle_mount(const char *bundle, Types__Mount *const *mounts, size_t n, stru
 int bundle_unmount(const char *bundle, struct err *e)
 {
     auto_free char *rootfs = mem_printf("%s/rootfs", bundle);
+    auto_free char *lower = mem_printf("%s/lower", bundle);
+    (void)umount2(lower,
+                  MNT_DETACH | UMOUNT_NOFOLLOW); /* of a shim that was killed as it mounted */
     for (int i = 0; i <= MOUNTS_MAX; i++) {
         if (umount2(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
             continue;

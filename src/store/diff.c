@@ -147,10 +147,13 @@ static const struct format *format_for(const char *media_type)
     return NULL;
 }
 
-static int run_diff(struct store *s, const char *dir, const char *compression, int out_fd,
-                    int cancel_fd, struct arena *a, struct unpack_result *res, struct err *e)
+/* maps: whose ids the directory's files have; the layer gets those inside. */
+/* NOLINTNEXTLINE(readability-function-size): one job with all that it needs */
+static int run_diff(struct store *s, const char *dir, const struct userns_maps *maps,
+                    const char *compression, int out_fd, int cancel_fd, struct arena *a,
+                    struct unpack_result *res, struct err *e)
 {
-    struct unpack_job job = {.op = "diff", .compression = compression};
+    struct unpack_job job = {.op = "diff", .compression = compression, .userns = maps != NULL};
     struct buf doc = BUF_MAX(JOB_DOC_MAX), out = BUF_MAX(JOB_DOC_MAX);
     auto_fd int root = open_dir(dir, e);
     if (root < 0)
@@ -163,6 +166,7 @@ static int run_diff(struct store *s, const char *dir, const char *compression, i
                                .doc_len = doc.n,
                                .fds = fds,
                                .n_fds = 2,
+                               .userns = maps,
                                .cancel_fd = cancel_fd};
     int r = job_run(&o, &out, e);
     if (r == 0)
@@ -219,7 +223,10 @@ int layer_diff(struct store *s, const struct scope *sc, const struct mount_spec 
         auto_writer struct content_writer *w = NULL;
         TRY(content_writer_open(s, sc, ref, 0, "", &w, e));
         TRY(content_writer_truncate(w, 0, e));
-        if (run_diff(s, dir, f->compression, content_writer_fd(w), o->cancel_fd, a, &res, e) < 0) {
+        const struct userns_maps maps = {option_of(upper, "uidmap"), option_of(upper, "gidmap")};
+        bool mapped = maps.uid != NULL && maps.gid != NULL;
+        if (run_diff(s, dir, mapped ? &maps : NULL, f->compression, content_writer_fd(w),
+                     o->cancel_fd, a, &res, e) < 0) {
             content_writer_close(TAKE_PTR(w));
             struct err ignored = {0};
             (void)ingest_abort(s, sc, ref, &ignored);

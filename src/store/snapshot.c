@@ -19,6 +19,10 @@
 #include "sys/fd.h"
 #include "sys/path.h"
 #include "sys/usage.h"
+#include "sys/userns.h"
+
+#define LABEL_UIDS "containerd.io/snapshot/uidmapping"
+#define LABEL_GIDS "containerd.io/snapshot/gidmapping"
 
 enum { MAX_DEPTH = 500 }; /* overlayfs takes that many lower directories */
 
@@ -137,8 +141,7 @@ static void make_mount(struct store *s, const struct snap *sn, const struct i64v
     buf_done(&dirs);
     if (access("/sys/module/overlay/parameters/index", F_OK) == 0)
         option(out, a, arena_strdup(a, "index=off"));
-    const char *maps[][2] = {{"containerd.io/snapshot/uidmapping", "uidmap"},
-                             {"containerd.io/snapshot/gidmapping", "gidmap"}};
+    const char *maps[][2] = {{LABEL_UIDS, "uidmap"}, {LABEL_GIDS, "gidmap"}};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
         const char *val = strmap_get(&sn->info.labels, maps[i][0]);
         if (val != NULL)
@@ -148,14 +151,27 @@ static void make_mount(struct store *s, const struct snap *sn, const struct i64v
 
 /* ---- directories ---- */
 
-/* Owner and mode of the parent's top directory. */
-static int copy_root_meta(struct store *s, int64_t parent, int fs_fd, struct err *e)
+/* What a container in a user namespace writes keeps the ids that it has outside; layers below are
+ * shown id-mapped by who mounts them. */
+static int map_owner(const struct strmap *labels, uid_t *uid, gid_t *gid, struct err *e)
 {
+    const char *uids = strmap_get(labels, LABEL_UIDS), *gids = strmap_get(labels, LABEL_GIDS);
+    if (uids == NULL || gids == NULL)
+        return 0;
+    TRY(userns_to_host(uids, *uid, uid, e));
+    return userns_to_host(gids, *gid, gid, e);
+}
+
+/* Owner and mode of the parent's top directory. */
+static int copy_root_meta(struct store *s, const struct snap *sn, int fs_fd, struct err *e)
+{
+    int64_t parent = sn->parent;
     char name[64];
     struct stat st;
     (void)snprintf(name, sizeof(name), "%lld/fs", (long long)parent);
     if (fstatat(s->snapshots_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(e, "stat snapshot %lld", (long long)parent);
+    TRY(map_owner(&sn->info.labels, &st.st_uid, &st.st_gid, e));
     if (fchown(fs_fd, st.st_uid, st.st_gid) < 0 || fchmod(fs_fd, st.st_mode & 07777) < 0)
         return err_sys(e, "set owner of a snapshot's directory");
     return 0;
@@ -177,9 +193,13 @@ static int make_dirs(struct store *s, const struct snap *sn, struct err *e)
     if (fs < 0)
         return -1;
     if (sn->parent != 0)
-        return copy_root_meta(s, sn->parent, fs, e);
-    return fchmod(fs, 0755) < 0 ? err_sys(e, "chmod snapshot directory")
-                                : 0; /* whatever the umask */
+        return copy_root_meta(s, sn, fs, e);
+    uid_t uid = 0;
+    gid_t gid = 0;
+    TRY(map_owner(&sn->info.labels, &uid, &gid, e));
+    if (fchown(fs, uid, gid) < 0 || fchmod(fs, 0755) < 0) /* whatever the umask */
+        return err_sys(e, "set owner of a snapshot's directory");
+    return 0;
 }
 
 void snapshot_discard(struct store *s, const int64_t *ids, size_t n)

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -29,6 +31,7 @@ enum tag {
     TAG_RESULT = 'r', /* helper: the last part */
     TAG_ERROR = 'e',  /* helper: struct err */
     TAG_ASK = 'q',    /* helper: a question */
+    TAG_USERNS = 'u', /* helper: please write the mappings of my user namespace */
     TAG_ANSWER = 'a', /* parent: its answer, perhaps with a descriptor */
     TAG_NOTICE = 'n', /* parent */
 };
@@ -45,38 +48,6 @@ static int send_tagged(int sock, enum tag tag, const char *p, size_t n, int fd)
 }
 
 /* ---- the parent ---- */
-
-int job_start(struct job *j, const struct job_opts *o, struct err *e)
-{
-    auto_fd int doc = fd_memfd("job", o->doc, o->doc_len);
-    int pair[2];
-    *j = (struct job)JOB_NONE;
-    if (doc < 0)
-        return err_neg(e, doc, "job for %s", o->program);
-    if (o->n_fds > MAX_JOB_FDS)
-        return err_set(e, ERR_INTERNAL, "job for %s: too many descriptors", o->program);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_sys(e, "job for %s", o->program);
-    auto_fd int theirs = pair[1];
-    auto_fd int ours = pair[0];
-    struct spawn_fd fds[MAX_JOB_FDS + 3] = {{2, 2}, {DOC_FD, doc}, {SOCK_FD, theirs}};
-    for (size_t i = 0; i < o->n_fds; i++)
-        fds[i + 3] = (struct spawn_fd){JOB_FIRST_FD + (int)i, o->fds[i]};
-    const char *name = strrchr(o->program, '/');
-    const char *const argv[] = {name != NULL ? name + 1 : o->program, NULL};
-    const char *const envp[] = {NULL};
-    const struct spawn_opts so = {.path = o->program,
-                                  .argv = argv,
-                                  .envp = envp,
-                                  .fds = fds,
-                                  .n_fds = o->n_fds + 3,
-                                  .dir = "/",
-                                  .new_session = true};
-    TRY(spawn(&so, &j->proc, e));
-    j->sock = take_fd(&ours);
-    j->opts = o;
-    return 0;
-}
 
 void job_stop(struct job *j)
 {
@@ -171,6 +142,60 @@ static int take_error(const char *p, size_t n, struct err *e)
     return -1;
 }
 
+/* The first thing that a helper says which is to be root of a user namespace. */
+static int map_helper(struct job *j, struct err *e)
+{
+    auto_free char *packet = mem_alloc(PACKET_MAX);
+    TRY(wait_readable(j, 0, e));
+    ssize_t n = fd_recv(j->sock, packet, PACKET_MAX, NULL, 0, NULL);
+    if (n <= 0)
+        return died(j, e);
+    if (packet[0] == TAG_ERROR)
+        return take_error(packet + 1, (size_t)n - 1, e);
+    if (packet[0] != TAG_USERNS)
+        return err_set(e, ERR_INTERNAL, "%s did not enter a user namespace", j->opts->program);
+    TRY(userns_write(j->proc.pid, j->opts->userns, e));
+    (void)send_tagged(j->sock, TAG_ANSWER, "", 0, -1); /* one that is gone shows soon */
+    return 0;
+}
+
+int job_start(struct job *j, const struct job_opts *o, struct err *e)
+{
+    auto_fd int doc = fd_memfd("job", o->doc, o->doc_len);
+    int pair[2];
+    *j = (struct job)JOB_NONE;
+    if (doc < 0)
+        return err_neg(e, doc, "job for %s", o->program);
+    if (o->n_fds > MAX_JOB_FDS)
+        return err_set(e, ERR_INTERNAL, "job for %s: too many descriptors", o->program);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(e, "job for %s", o->program);
+    auto_fd int theirs = pair[1];
+    auto_fd int ours = pair[0];
+    struct spawn_fd fds[MAX_JOB_FDS + 3] = {{2, 2}, {DOC_FD, doc}, {SOCK_FD, theirs}};
+    for (size_t i = 0; i < o->n_fds; i++)
+        fds[i + 3] = (struct spawn_fd){JOB_FIRST_FD + (int)i, o->fds[i]};
+    const char *name = strrchr(o->program, '/');
+    const char *const argv[] = {name != NULL ? name + 1 : o->program, NULL};
+    const char *const envp[] = {NULL};
+    const struct spawn_opts so = {.path = o->program,
+                                  .argv = argv,
+                                  .envp = envp,
+                                  .fds = fds,
+                                  .n_fds = o->n_fds + 3,
+                                  .dir = "/",
+                                  .new_session = true};
+    TRY(spawn(&so, &j->proc, e));
+    j->sock = take_fd(&ours);
+    j->opts = o;
+    fd_close(take_fd(&theirs)); /* so that its end shows */
+    if (o->userns != NULL && o->userns->uid != NULL && map_helper(j, e) < 0) {
+        job_stop(j);
+        return -1;
+    }
+    return 0;
+}
+
 static int receive_all(struct job *j, struct buf *out, struct err *e)
 {
     int64_t deadline =
@@ -223,17 +248,23 @@ int job_run(const struct job_opts *o, struct buf *out_result, struct err *e)
 
 /* ---- the helper ---- */
 
+/* Nobody would take the result, and what it writes is being swept away; the poll closes the gap
+ * before. */
+static int die_with_parent(struct err *e)
+{
+    struct pollfd p = {.fd = SOCK_FD, .events = POLLIN};
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) != 0))
+        return err_set(e, ERR_CANCELLED, "the parent is gone");
+    return 0;
+}
+
 int job_read(struct buf *out_doc, struct err *e)
 {
     int type = 0;
     socklen_t len = sizeof(type);
     if (getsockopt(SOCK_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
         return err_set(e, ERR_INVALID, "this program is started by hulld and hull-containerd only");
-    /* nobody would take the result, and what it writes is being swept away; the poll closes the gap
-     * before */
-    struct pollfd p = {.fd = SOCK_FD, .events = POLLIN};
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) != 0))
-        return err_set(e, ERR_CANCELLED, "the parent is gone");
+    TRY(die_with_parent(e));
     int r = fd_read_to_end(DOC_FD, out_doc);
     if (r < 0)
         return err_neg(e, r, "read the job");
@@ -272,6 +303,19 @@ int job_ask(const char *question, size_t n, struct buf *out_answer, int *out_fd,
     if (r < 0)
         return err_neg(e, r, "ask the parent");
     return next_packet(TAG_ANSWER, out_answer, out_fd, e);
+}
+
+int job_enter_userns(struct err *e)
+{
+    if (unshare(CLONE_NEWUSER) < 0)
+        return err_sys(e, "make a user namespace");
+    int r = send_tagged(SOCK_FD, TAG_USERNS, "", 0, -1);
+    if (r < 0)
+        return err_neg(e, r, "ask the parent");
+    TRY(next_packet(TAG_ANSWER, NULL, NULL, e));
+    if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        return err_sys(e, "become root of a user namespace");
+    return die_with_parent(e); /* a change of ids takes the signal away */
 }
 
 int job_next_notice(struct buf *out, int stop_fd, struct err *e)

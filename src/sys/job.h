@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "sys/proc.h"
+#include "sys/userns.h"
 
 enum {
     JOB_DOC_MAX = 64 << 20,  /* bytes of a job and of a result */
@@ -32,11 +33,13 @@ struct job_opts {
     const char *program; /* absolute path of the helper */
     const char *doc;     /* the job, JSON */
     size_t doc_len;
-    const int *fds;  /* borrowed */
-    size_t n_fds;    /* at most 16 */
-    int timeout_ms;  /* 0: none */
-    int cancel_fd;   /* 0 or -1: none; else the job ends with CANCELLED when it becomes readable */
-    job_ask_fn *ask; /* NULL: questions are an error */
+    const int *fds; /* borrowed */
+    size_t n_fds;   /* at most 16 */
+    int timeout_ms; /* 0: none */
+    int cancel_fd;  /* 0 or -1: none; else the job ends with CANCELLED when it becomes readable */
+    const struct userns_maps *userns; /* the helper begins with job_enter_userns, which gets these;
+                                         NULL, or without mappings: it does not */
+    job_ask_fn *ask;                  /* NULL: questions are an error */
     void *arg;
 };
 
@@ -82,6 +85,13 @@ void job_stop(struct job *j);
 
 /** Read the job's document. INVALID when the program was not started as a job. */
 int job_read(struct buf *out_doc, struct err *e);
+
+/**
+ * Become root of a new user namespace whose mappings the parent writes (job_opts.userns): from here
+ * on files show the ids they have in there, and only what it maps can be touched. Single-threaded
+ * programs only.
+ */
+int job_enter_userns(struct err *e);
 
 /** Ask the parent and wait for the answer. *out_fd is -1 when no descriptor came. out_answer may be
  * NULL. */

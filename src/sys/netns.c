@@ -140,6 +140,16 @@ int netns_new(struct netns *out, struct err *e)
     return run_job(-1, hold_new, out, e);
 }
 
+int netns_new_in(const struct userns_rq *rq, struct netns *out, struct err *e)
+{
+    auto_userns struct userns made = USERNS_NONE;
+
+    TRY(userns_make(rq, &made, e));
+    TRY(run_job(made.net_fd, hold_new, out, e));
+    out->user_fd = take_fd(&made.user_fd);
+    return 0;
+}
+
 int netns_open(const char *path, struct netns *out, struct err *e)
 {
     auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -161,12 +171,13 @@ void netns_done(struct netns *ns)
         return;
     nl_close(ns->nl);
     fd_close(ns->fd);
+    fd_close(ns->user_fd);
     *ns = (struct netns)NETNS_NONE;
 }
 
-int netns_name(const struct netns *ns, const char *path, struct err *e)
+static int name_fd(int ns_fd, const char *what, const char *path, struct err *e)
 {
-    auto_free char *source = mem_printf("/proc/self/fd/%d", ns->fd);
+    auto_free char *source = mem_printf("/proc/self/fd/%d", ns_fd);
     int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 
     if (fd < 0 && errno == EEXIST)
@@ -175,11 +186,21 @@ int netns_name(const struct netns *ns, const char *path, struct err *e)
         return err_sys(e, "create %s", path);
     fd_close(fd);
     if (mount(source, path, NULL, MS_BIND, NULL) < 0) {
-        (void)err_sys(e, "mount network namespace on %s", path);
+        (void)err_sys(e, "mount %s namespace on %s", what, path);
         (void)unlink(path); /* just made by us, empty */
         return -1;
     }
     return 0;
+}
+
+int netns_name(const struct netns *ns, const char *path, struct err *e)
+{
+    return name_fd(ns->fd, "network", path, e);
+}
+
+int netns_name_user(const struct netns *ns, const char *path, struct err *e)
+{
+    return name_fd(ns->user_fd, "user", path, e);
 }
 
 int netns_unname(const char *path, struct err *e)
@@ -197,11 +218,17 @@ struct netns_pool {
     pthread_mutex_t lock;
     pthread_cond_t wanted; /* fewer than size are ready, or the end */
     pthread_t thread;
-    int64_t taken_ns;      /* guarded by lock: when the last one was taken */
-    bool has_thread, stop; /* stop guarded by lock */
-    size_t size, n;        /* n guarded by lock */
-    struct netns ready[];  /* guarded by lock */
+    const struct userns_rq *in; /* NULL: they belong to our user namespace */
+    int64_t taken_ns;           /* guarded by lock: when the last one was taken */
+    bool has_thread, stop;      /* stop guarded by lock */
+    size_t size, n;             /* n guarded by lock */
+    struct netns ready[];       /* guarded by lock */
 };
+
+static int pool_make(const struct netns_pool *p, struct netns *out, struct err *e)
+{
+    return p->in != NULL ? netns_new_in(p->in, out, e) : netns_new(out, e);
+}
 
 static void *pool_thread(void *arg)
 {
@@ -222,7 +249,7 @@ static void *pool_thread(void *arg)
             continue;
         }
         pthread_mutex_unlock(&p->lock);
-        int r = netns_new(&ns, &err);
+        int r = pool_make(p, &ns, &err);
         pthread_mutex_lock(&p->lock);
         if (r == 0) {
             p->ready[p->n++] = ns;
@@ -235,12 +262,13 @@ static void *pool_thread(void *arg)
     return NULL;
 }
 
-struct netns_pool *netns_pool_new(size_t size)
+struct netns_pool *netns_pool_new(size_t size, const struct userns_rq *in)
 {
     struct netns_pool *p = mem_alloc(sizeof(*p) + size * sizeof(p->ready[0]));
     pthread_condattr_t attr;
 
     p->size = size;
+    p->in = in;
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -263,7 +291,7 @@ int netns_pool_take(struct netns_pool *p, struct netns *out, struct err *e)
     p->taken_ns = time_mono_ns();
     pthread_cond_signal(&p->wanted);
     pthread_mutex_unlock(&p->lock);
-    return have ? 0 : netns_new(out, e);
+    return have ? 0 : pool_make(p, out, e);
 }
 
 void netns_pool_free(struct netns_pool *p)

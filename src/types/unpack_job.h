@@ -36,6 +36,8 @@ JSON_TYPE(archive_member, ARCHIVE_MEMBER)
                                                     notices tell how far (unpack_notice) */        \
     F(T, bool, merged, "merged", JSON_OMITEMPTY) /* apply: the directory is a mounted overlay of   \
                                                     all lower layers: whiteouts are deletions */   \
+    F(T, bool, userns, "userns", JSON_OMITEMPTY) /* as root of a user namespace: files have the    \
+                                                    ids that they have in there (job.h) */         \
     F(T, bool, owner, "owner", JSON_OMITEMPTY)   /* apply: first copy owner and mode of the root   \
                                                     entry itself */                                \
     F(T, str, path, "path", JSON_OMITEMPTY)      /* cp-*, stat: as the user gave it */             \

@@ -42,6 +42,8 @@ struct volumes {
     char *root;
     int root_fd;
     struct volume_store store;
+    uid_t owner_uid;
+    gid_t owner_gid;
 };
 
 static void volume_free(struct volume *v)
@@ -125,8 +127,9 @@ static int make_directory(struct volumes *vs, const char *name, struct err *e)
             return 0;
         return err_sys(e, "create %s/%s/" DATA, vs->root, name);
     }
-    if (fchmodat(dir, DATA, 0755, 0) < 0) /* whatever the umask is */
-        return err_sys(e, "set mode of %s/%s/" DATA, vs->root, name);
+    if (fchownat(dir, DATA, vs->owner_uid, vs->owner_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchmodat(dir, DATA, 0755, 0) < 0) /* whatever the umask is */
+        return err_sys(e, "set owner and mode of %s/%s/" DATA, vs->root, name);
     return 0;
 }
 
@@ -186,21 +189,23 @@ static int adopt(struct volumes *vs, const struct volume_doc *doc, struct err *e
     return 0;
 }
 
-int volumes_open(const char *root, const struct volume_store *store, const struct volume_doc *saved,
-                 size_t n_saved, struct volumes **out, struct err *e)
+int volumes_open(const struct volumes_opts *o, const struct volume_doc *saved, size_t n_saved,
+                 struct volumes **out, struct err *e)
 {
     struct volumes *vs = mem_alloc(sizeof(*vs));
     int r;
 
     pthread_mutex_init(&vs->lock, NULL);
     pthread_cond_init(&vs->changed, NULL);
-    vs->root = mem_strdup(root);
-    vs->store = *store;
+    vs->root = mem_strdup(o->root);
+    vs->store = *o->store;
+    vs->owner_uid = o->owner_uid;
+    vs->owner_gid = o->owner_gid;
     vs->root_fd = -1;
-    r = path_mkdirs(root, 0701, e);
+    r = path_mkdirs(vs->root, 0701, e);
     if (r == 0) {
-        vs->root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = vs->root_fd < 0 ? err_sys(e, "open %s", root) : 0;
+        vs->root_fd = open(vs->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = vs->root_fd < 0 ? err_sys(e, "open %s", vs->root) : 0;
     }
     for (size_t i = 0; r == 0 && i < n_saved; i++)
         r = adopt(vs, &saved[i], e);

@@ -12,6 +12,8 @@
 #ifndef HULL_VOLUME_VOLUME_H
 #define HULL_VOLUME_VOLUME_H
 
+#include <sys/types.h>
+
 #include "base/json.h"
 
 #define VOLUME_ANONYMOUS_LABEL "com.docker.volume.anonymous"
@@ -36,15 +38,21 @@ struct volume_store {
 
 struct volumes;
 
+struct volumes_opts {
+    const char *root; /* DATA/volumes, made if missing (0701) */
+    const struct volume_store *store;
+    uid_t owner_uid; /* of new volumes: root, or who root of containers is on the host */
+    gid_t owner_gid;
+};
+
 /**
  * Open the volumes.
  *
- * root            DATA/volumes, made if missing (0701).
  * saved, n_saved  the rows as store->put saw them, borrowed. A row whose directory is gone gets an
  * empty one; directories without a row are removed.
  */
-int volumes_open(const char *root, const struct volume_store *store, const struct volume_doc *saved,
-                 size_t n_saved, struct volumes **out, struct err *e);
+int volumes_open(const struct volumes_opts *o, const struct volume_doc *saved, size_t n_saved,
+                 struct volumes **out, struct err *e);
 
 /** Forget the memory; what is mounted stays mounted. NULL is fine. */
 void volumes_close(struct volumes *vs);

@@ -37,8 +37,8 @@ supervisor_pid() { cat "$T/exec/containerd/containerd.pid"; }
 @test "mistakes in flags and daemon.json stop the start, with dockerd's words, before anything is made" {
     run -1 try_hulld --nope
     expect_match 'unknown flag: --nope'
-    run -1 try_hulld --userns-remap default
-    expect_match 'userns-remap is not supported'
+    run -1 try_hulld --ipv6
+    expect_match 'ipv6 is not supported'
     printf '{"mtuu":1400}' >"$T/daemon.json"
     run -1 try_hulld
     expect_match "unable to configure the Docker daemon with file $T/daemon.json: the following directives don't match any configuration option: mtuu"

@@ -145,7 +145,7 @@ test_begin() {
     export UBSAN_OPTIONS="log_path=$T/log/sanitizer:print_stacktrace=1:halt_on_error=1:exitcode=99"
     export TSAN_OPTIONS="log_path=$T/log/sanitizer:exitcode=99"
     local name path
-    for name in hull hulld hull-containerd containerd-shim-hull-v2 hull-runc hull-unpack hull-logger hull-portd hull-registry; do
+    for name in hull hulld hull-containerd containerd-shim-hull-v2 hull-runc hull-unpack hull-logger hull-portd hull-sandbox hull-registry; do
         if path=$(program "$name"); then
             ln -sf "$path" "$T/bin/$name"
         fi

@@ -273,7 +273,7 @@ static void test_named_namespace(void **state)
 
 static void test_pool(void **state)
 {
-    struct netns_pool *p = netns_pool_new(2);
+    struct netns_pool *p = netns_pool_new(2, NULL);
     struct stat st[4];
     struct err e;
 
@@ -289,7 +289,7 @@ static void test_pool(void **state)
         assert_non_null(ns.nl);
     }
     netns_pool_free(p);
-    p = netns_pool_new(0);
+    p = netns_pool_new(0, NULL);
     auto_netns struct netns ns = NETNS_NONE;
     assert_ok(netns_pool_take(p, &ns, &e));
     netns_pool_free(p);

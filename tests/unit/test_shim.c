@@ -1,10 +1,13 @@
 /* Parts of the shim: names of sockets, reaping, the order in which events are published. */
 #include "test.h"
+#include "netns.h"
 
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
+#include "folder.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "proto/event.pb-c.h"
@@ -201,6 +204,50 @@ static void bad_mounts_are_refused(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+static uid_t owner_of(const char *dir, const char *name)
+{
+    auto_free char *path = mem_printf("%s/%s", dir, name);
+    struct stat st;
+    if (stat(path, &st) < 0)
+        fail_msg("%s is missing", path);
+    return st.st_uid;
+}
+
+/* Layers keep their ids on disk and are seen with those of the mapping; what is written has them.
+ */
+static void layers_are_seen_id_mapped(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    if (!in_own_netns())
+        skip();
+    char dir[] = "/tmp/hull-test-shim-XXXXXX", type[] = "overlay";
+    assert_non_null(mkdtemp(dir));
+    sh(dir, "mkdir -p s/1/fs s/2/fs s/3/fs s/3/work; touch s/1/fs/a s/2/fs/b;"
+            "chown 7 s/2/fs/b; chown 100000 s/3/fs");
+    auto_free char *lower = mem_printf("lowerdir=%s/s/2/fs:%s/s/1/fs", dir, dir);
+    auto_free char *upper = mem_printf("upperdir=%s/s/3/fs", dir);
+    auto_free char *work = mem_printf("workdir=%s/s/3/work", dir);
+    char index[] = "index=off", uids[] = "uidmap=0:100000:1000", gids[] = "gidmap=0:100000:1000";
+    char *options[] = {work, upper, lower, index, uids, gids};
+    Types__Mount one = TYPES__MOUNT__INIT;
+    Types__Mount *mounts[] = {&one};
+    one.type = one.source = type;
+    one.options = options;
+    one.n_options = ARRAY_LEN(options) - 1;
+    assert_err(bundle_mount(dir, mounts, 1, &e), ERR_INVALID, "uidmap and gidmap come together");
+    one.n_options++;
+    assert_ok(bundle_mount(dir, mounts, 1, &e));
+    assert_int_equal(owner_of(dir, "rootfs/a"), 100000);
+    assert_int_equal(owner_of(dir, "rootfs/b"), 100007);
+    assert_int_equal(owner_of(dir, "s/2/fs/b"), 7);
+    sh(dir, "echo x >rootfs/b; [ ! -e lower ]");
+    assert_int_equal(owner_of(dir, "s/3/fs/b"), 100007);
+    assert_ok(bundle_unmount(dir, &e));
+    sh(dir, "rm -r s rootfs");
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -209,6 +256,7 @@ int main(void)
         cmocka_unit_test(exits_are_told_once),
         cmocka_unit_test(events_keep_their_order),
         cmocka_unit_test(bad_mounts_are_refused),
+        cmocka_unit_test(layers_are_seen_id_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

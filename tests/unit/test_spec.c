@@ -130,6 +130,44 @@ static void test_privileged(void **unused)
             assert_false(strv_has(&m->options, "ro"));
 }
 
+/* The user namespace is joined with the record's mappings, and no sysctl names ids that it has not.
+ */
+static void test_user_namespace(void **unused)
+{
+    auto_arena struct arena *a = arena_new();
+    struct userns_record maps = {.uid = "0:100000:65536,65536:300000:1", .gid = "0:200000:65536"};
+    struct container_create doc;
+    struct container_record rec = {.id = "0123456789abcdef", .userns = &maps};
+    struct spec_inputs in = {.rec = &rec,
+                             .o = &opts,
+                             .hostname = "h",
+                             .netns = "/run/hull/netns/x",
+                             .userns = "/run/hull/netns/x.user"};
+    struct oci_spec spec;
+    const char *joined = NULL;
+
+    (void)unused;
+    assert_ok(json_parse(&container_create_json, &doc, defaults, strlen(defaults), a, &e));
+    rec.config = doc.config;
+    rec.host = *doc.host;
+    vec_push_in(a, &rec.args, (char *)"/bin/sh");
+    assert_ok(spec_build(&in, a, &spec, &e));
+    vec_each(n, &spec.linux_->namespaces)
+        if (strcmp(n->type, "user") == 0)
+            joined = n->path;
+    assert_string_equal(joined, in.userns);
+    assert_int_equal(spec.linux_->uid_mappings.n, 2);
+    assert_int_equal(spec.linux_->uid_mappings.v[1].container_id, 65536);
+    assert_int_equal(spec.linux_->uid_mappings.v[1].host_id, 300000);
+    assert_int_equal(spec.linux_->gid_mappings.v[0].host_id, 200000);
+    assert_int_equal(spec.linux_->gid_mappings.v[0].size, 65536);
+    assert_null(strmap_get(&spec.linux_->sysctl, "net.ipv4.ping_group_range"));
+    assert_string_equal(strmap_get(&spec.linux_->sysctl, "net.ipv4.ip_unprivileged_port_start"),
+                        "0");
+    maps.uid = "0:x:1";
+    assert_err(spec_build(&in, a, &spec, &e), ERR_INVALID, "invalid id mapping \"0:x:1\"");
+}
+
 static void test_seccomp(void **unused)
 {
     auto_arena struct arena *a = arena_new();
@@ -207,9 +245,10 @@ static void test_bad(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_default),          cmocka_unit_test(test_limited),
-        cmocka_unit_test(test_privileged),       cmocka_unit_test(test_seccomp),
-        cmocka_unit_test(test_seccomp_profiles), cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_default),    cmocka_unit_test(test_limited),
+        cmocka_unit_test(test_privileged), cmocka_unit_test(test_user_namespace),
+        cmocka_unit_test(test_seccomp),    cmocka_unit_test(test_seccomp_profiles),
+        cmocka_unit_test(test_bad),
     };
 
     return cmocka_run_group_tests_name("spec", tests, NULL, NULL);

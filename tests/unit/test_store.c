@@ -302,6 +302,31 @@ static void test_lease_expiry(void **state)
                ERR_NOT_FOUND, "lease \"short\": not found");
 }
 
+/* A container in a user namespace: what it writes has its ids, and who mounts the layers is told
+ * them. */
+static void check_mapped(struct fixture *f)
+{
+    struct strmap labels = {0};
+    struct mount_spec m;
+    struct stat st;
+    struct err e = {0};
+    strmap_set(&labels, f->a, "containerd.io/snapshot/uidmapping", "0:100000:65536");
+    strmap_set(&labels, f->a, "containerd.io/snapshot/gidmapping", "0:200000:65536");
+    assert_ok(
+        snapshot_prepare(f->s, &ns, SNAPSHOT_ACTIVE, "mapped", "base", &labels, f->a, &m, &e));
+    assert_true(strv_has(&m.options, "uidmap=0:100000:65536"));
+    assert_true(strv_has(&m.options, "gidmap=0:200000:65536"));
+    auto_fd int fs = snapshot_open_dir(f->s, &ns, "mapped", &e);
+    assert_int_equal(fstat(fs, &st), 0);
+    assert_int_equal(st.st_uid, 100000);
+    assert_int_equal(st.st_gid, 200000);
+    assert_ok(snapshot_remove(f->s, &ns, "mapped", &e));
+    strmap_set(&labels, f->a, "containerd.io/snapshot/uidmapping", "1:100000:65536");
+    assert_err(
+        snapshot_prepare(f->s, &ns, SNAPSHOT_ACTIVE, "mapped", "base", &labels, f->a, &m, &e),
+        ERR_INVALID, "Container ID 0 cannot be mapped to a host ID");
+}
+
 static void test_snapshots(void **state)
 {
     struct fixture *f = *state;
@@ -333,6 +358,7 @@ static void test_snapshots(void **state)
     assert_int_equal(inodes, 2);
     assert_ok(snapshot_prepare(f->s, &ns, SNAPSHOT_VIEW, "view", "base", NULL, f->a, &m, &e));
     assert_string_equal(m.options.v[0], "ro");
+    check_mapped(f);
     assert_ok(snapshot_prepare(f->s, &ns, SNAPSHOT_ACTIVE, "rw", "base", NULL, f->a, &m, &e));
     assert_string_equal(m.type, "overlay");
 

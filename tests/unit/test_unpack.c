@@ -22,6 +22,7 @@ struct fixture {
     char *unpack;
     struct arena *a;
     int dir_fd;
+    const struct userns_maps *maps; /* of the jobs; NULL: none */
 };
 
 static int setup(void **state)
@@ -68,6 +69,7 @@ static int run(struct fixture *f, const struct unpack_job *job, const int *fds, 
                                .doc_len = doc.n,
                                .fds = fds,
                                .n_fds = n,
+                               .userns = f->maps,
                                .timeout_ms = 60000};
     int r = job_run(&o, &out, e);
     if (r == 0)
@@ -477,6 +479,38 @@ static void test_stat(void **state)
     }
 }
 
+/* In a user namespace the tar has the ids inside, and the files those outside. */
+static void test_userns(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct unpack_result res;
+    const struct userns_maps maps = {"0:100000:1000", "0:200000:1000"};
+    if (geteuid() != 0)
+        skip();
+    sh(f->dir, "mkdir src; echo hi >src/a; touch src/odd; chown 7:8 src/a; chown 1000:0 src/odd;"
+               "for name in a odd; do tar --numeric-owner -C src -cf $name.tar $name; done;"
+               "mkdir root; chown 100000:200000 root");
+    auto_fd int root = open_dir(f, "root");
+    auto_fd int in = openat(f->dir_fd, "a.tar", O_RDONLY | O_CLOEXEC);
+    auto_fd int odd = openat(f->dir_fd, "odd.tar", O_RDONLY | O_CLOEXEC);
+    auto_fd int out = openat(f->dir_fd, "out.tar", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct unpack_job put = {.op = "cp-in", .path = "/", .userns = true},
+                      diff = {.op = "diff", .userns = true};
+    f->maps = &maps;
+    assert_ok(run(f, &put, (int[]){root, in}, 2, &res, &e));
+    assert_int_equal(stat_of(f, "root/a").st_uid, 100007);
+    assert_int_equal(stat_of(f, "root/a").st_gid, 200008);
+    assert_ok(run(f, &diff, (int[]){root, out}, 2, &res, &e));
+    sh(f->dir, "tar --numeric-owner -tvf out.tar | grep -q '^-.* 7/8 .* a$'");
+    /* an id that the mapping does not have */
+    assert_err(run(f, &put, (int[]){root, odd}, 2, &res, &e), ERR_INTERNAL,
+               "set owner: invalid argument");
+    put.userns = false; /* against the parent's word */
+    assert_err(run(f, &put, (int[]){root, in}, 2, &res, &e), ERR_INTERNAL,
+               "did not enter a user namespace");
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -484,7 +518,7 @@ int main(void)
         CASE(test_apply_kinds),  CASE(test_whiteouts),  CASE(test_needs_merge),
         CASE(test_hostile),      CASE(test_damaged),    CASE(test_pack_and_diff),
         CASE(test_early_answer), CASE(test_many_files), CASE(test_copy),
-        CASE(test_stat),
+        CASE(test_stat),         CASE(test_userns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

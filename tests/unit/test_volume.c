@@ -19,6 +19,7 @@ static struct volumes *vs;
 static struct arena *arena;
 static struct err e;
 static bool own_ns;
+static uid_t owner; /* of new volumes */
 
 /* ---- a database ---- */
 
@@ -61,7 +62,8 @@ static void open_saved(void)
 
     map_each(ent, &db.rows)
         vec_push(&saved, *(struct volume_doc *)ent->val);
-    assert_ok(volumes_open(root, &store, saved.v, saved.n, &vs, &e));
+    const struct volumes_opts o = {.root = root, .store = &store, .owner_uid = owner};
+    assert_ok(volumes_open(&o, saved.v, saved.n, &vs, &e));
     vec_done(&saved);
 }
 
@@ -113,6 +115,26 @@ static bool exists(const char *path)
 }
 
 /* ---- tests ---- */
+
+static void test_owner(void **state)
+{
+    struct volume_doc was, is;
+    struct stat st;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    was = create("was");
+    volumes_close(vs);
+    owner = 100000; /* as who root of a user namespace is */
+    open_saved();
+    owner = 0;
+    is = create("is");
+    assert_int_equal(stat(was.mountpoint, &st), 0);
+    assert_int_equal(st.st_uid, 0);
+    assert_int_equal(stat(is.mountpoint, &st), 0);
+    assert_int_equal(st.st_uid, 100000);
+}
 
 static void test_create_and_look(void **state)
 {
@@ -377,9 +399,10 @@ int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
     const struct CMUnitTest tests[] = {
-        CASE(test_create_and_look), CASE(test_bad_names),     CASE(test_options),
-        CASE(test_in_use),          CASE(test_content),       CASE(test_mounts),
-        CASE(test_database_errors), CASE(test_after_a_crash), CASE(test_threads),
+        CASE(test_owner),   CASE(test_create_and_look), CASE(test_bad_names),
+        CASE(test_options), CASE(test_in_use),          CASE(test_content),
+        CASE(test_mounts),  CASE(test_database_errors), CASE(test_after_a_crash),
+        CASE(test_threads),
     };
     int r;
 
