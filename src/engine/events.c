@@ -273,9 +273,9 @@ static void subscribe(struct events *s, struct listener *l, bool history)
     if (history)
         for (size_t i = s->next > RING ? s->next - RING : 0; i < s->next; i++)
             l->queue[l->n++] = event_ref(s->ring[i % RING]);
-    pthread_mutex_unlock(&s->lock);
     if (l->n > 0)
         (void)eventfd_write(l->fd, 1);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void unsubscribe(struct events *s, struct listener *l)
