@@ -115,17 +115,24 @@ static char *link_target(const struct spot *s, const char *path, struct arena *a
     return clean(arena_printf(a, "%s/%s", dir, target), a);
 }
 
+/* find_spot, and what is there; NOT_FOUND: nothing. */
+static int stat_spot(int root_fd, const char *path, struct spot *out, struct stat *out_st,
+                     struct err *e)
+{
+    TRY(find_spot(root_fd, path, out, e));
+    if (fstatat(out->dir_fd, out->name, out_st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    int why = errno;
+    err_sys(e, "%s", path);
+    e->kind = why == ENOENT ? ERR_NOT_FOUND : e->kind;
+    return -1;
+}
+
 int copy_stat(int root_fd, const char *path, struct arena *a, struct path_stat *out, struct err *e)
 {
     CLEANUP(spot_done) struct spot s = {.dir_fd = -1};
     struct stat st;
-    TRY(find_spot(root_fd, path, &s, e));
-    if (fstatat(s.dir_fd, s.name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        int why = errno;
-        err_sys(e, "%s", path);
-        e->kind = why == ENOENT ? ERR_NOT_FOUND : e->kind;
-        return -1;
-    }
+    TRY(stat_spot(root_fd, path, &s, &st, e));
     *out = (struct path_stat){.name = arena_strdup(a, s.base),
                               .size = st.st_size,
                               .mode = go_mode(st.st_mode),
@@ -140,13 +147,7 @@ int copy_out(int root_fd, const char *path, const char *name, struct tar_out *t,
 {
     CLEANUP(spot_done) struct spot s = {.dir_fd = -1};
     struct stat st;
-    TRY(find_spot(root_fd, path, &s, e));
-    if (fstatat(s.dir_fd, s.name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        int why = errno;
-        err_sys(e, "%s", path);
-        e->kind = why == ENOENT ? ERR_NOT_FOUND : e->kind;
-        return -1;
-    }
+    TRY(stat_spot(root_fd, path, &s, &st, e));
     if (name == NULL)
         name = strcmp(s.base, "/") == 0 ? "." : s.base;
     const struct pack_opts o = {.prefix = name};

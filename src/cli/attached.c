@@ -32,7 +32,7 @@ int attached_wait_begin(struct attached *a, const char *condition, struct err *e
     return cli_call(a->cli, &rq, &a->wait_resp, e);
 }
 
-void attached_resize(struct attached *a, unsigned extra)
+void cli_resize(struct cli *c, const char *path, unsigned extra)
 {
     unsigned rows, cols;
     struct err e = {0};
@@ -40,13 +40,16 @@ void attached_resize(struct attached *a, unsigned extra)
     term_size(1, &rows, &cols);
     if (rows == 0 || cols == 0)
         return;
-    const char *path = cli_path(a->cli, "/containers/%s/resize", a->id);
     (void)snprintf(text, sizeof(text), "%u", rows + extra);
-    path = cli_query(a->cli, path, "h", text);
+    path = cli_query(c, path, "h", text);
     (void)snprintf(text, sizeof(text), "%u", cols + extra);
-    path = cli_query(a->cli, path, "w", text);
-    (void)cli_json(a->cli, "POST", path, NULL, NULL,
-                   &e); /* a size that was not set is not worth an error */
+    path = cli_query(c, path, "w", text);
+    (void)cli_json(c, "POST", path, NULL, NULL, &e); /* not worth an error */
+}
+
+void attached_resize(struct attached *a, unsigned extra)
+{
+    cli_resize(a->cli, cli_path(a->cli, "/containers/%s/resize", a->id), extra);
 }
 
 static void pass_signal(int signo, void *arg)

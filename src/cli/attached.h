@@ -33,8 +33,11 @@ int attached_run(struct attached *a, enum session_end *out, struct err *e);
  * itself failed. */
 int attached_exit_code(struct attached *a, int *out, struct err *e);
 
-/** Tell the daemon our terminal's size; rows_extra rows and columns more (to make programs
- * repaint). */
+/** Tell the daemon at path (".../resize") our terminal's size, with so many rows and columns more
+ * (to make programs repaint). */
+void cli_resize(struct cli *c, const char *path, unsigned extra);
+
+/** cli_resize for the container. */
 void attached_resize(struct attached *a, unsigned extra);
 
 void attached_done(struct attached *a);

@@ -1,5 +1,6 @@
 /* hull exec: a further process inside a running container. */
 #include "base/mem.h"
+#include "cli/attached.h"
 #include "cli/command.h"
 #include "cli/container_opts.h"
 #include "cli/session.h"
@@ -20,17 +21,7 @@ struct exec {
 
 static void resize(struct exec *x)
 {
-    unsigned rows, cols;
-    struct err e = {0};
-    char text[16];
-    term_size(1, &rows, &cols);
-    if (rows == 0 || cols == 0)
-        return;
-    (void)snprintf(text, sizeof(text), "%u", rows);
-    const char *path = cli_query(x->cli, cli_path(x->cli, "/exec/%s/resize", x->id), "h", text);
-    (void)snprintf(text, sizeof(text), "%u", cols);
-    path = cli_query(x->cli, path, "w", text);
-    (void)cli_json(x->cli, "POST", path, NULL, NULL, &e); /* not worth an error */
+    cli_resize(x->cli, cli_path(x->cli, "/exec/%s/resize", x->id), 0);
 }
 
 static void on_signal(int signo, void *arg)

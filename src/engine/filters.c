@@ -100,6 +100,18 @@ bool filters_match(const struct filters *f, const char *key, const char *s)
     return v == NULL || strv_has(v, s);
 }
 
+bool filters_match_start(const struct filters *f, const char *key, const char *s)
+{
+    const struct strv *v = filters_get(f, key);
+
+    if (v == NULL)
+        return true;
+    vec_each(value, v)
+        if (strncmp(s, *value, strlen(*value)) == 0)
+            return true;
+    return false;
+}
+
 static bool regex_found(const char *pattern, const char *s)
 {
     struct err ignored = {0};

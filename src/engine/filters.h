@@ -28,6 +28,9 @@ const struct strv *filters_get(const struct filters *f, const char *key);
 /** True when key is not given, or one of its values is exactly s. */
 bool filters_match(const struct filters *f, const char *key, const char *s);
 
+/** True when key is not given, or s begins with one of its values. */
+bool filters_match_start(const struct filters *f, const char *key, const char *s);
+
 /** True when key is not given, or one of its values is s, or is (as a regular expression) found in
  * s. */
 bool filters_match_name(const struct filters *f, const char *key, const char *s);

@@ -306,18 +306,6 @@ static bool match_ancestor(const struct selection *s, const struct container_rec
     return v == NULL || strv_has(v, rec->config.image) || strv_has(&s->ancestors, rec->image_id);
 }
 
-static bool match_id(const struct filters *f, const char *id)
-{
-    const struct strv *v = filters_get(f, "id");
-
-    if (v == NULL)
-        return true;
-    vec_each(s, v)
-        if (strncmp(id, *s, strlen(*s)) == 0)
-            return true;
-    return false;
-}
-
 static bool selected(const struct selection *s, struct container *c)
 {
     auto_view struct view v = container_view(c);
@@ -332,7 +320,7 @@ static bool selected(const struct selection *s, struct container *c)
         return false;
     if (task != NULL && (strv_has(task, "true") || strv_has(task, "1")))
         return false;
-    return match_id(&s->f, c->id) &&
+    return filters_match_start(&s->f, "id", c->id) &&
            (filters_match_name(&s->f, "name", v.rec->name) ||
             filters_match_name(&s->f, "name", slashed)) &&
            filters_match(&s->f, "status", run_status(v.state)) &&

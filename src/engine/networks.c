@@ -92,18 +92,6 @@ static bool is_builtin(const struct net_network *n)
            strcmp(n->name, "none") == 0;
 }
 
-static bool match_id(const struct filters *f, const char *id)
-{
-    const struct strv *v = filters_get(f, "id");
-
-    if (v == NULL)
-        return true;
-    vec_each(s, v)
-        if (strncmp(id, *s, strlen(*s)) == 0)
-            return true;
-    return false;
-}
-
 static int selected(struct engine *g, const struct filters *f, const struct net_network *n,
                     bool *out, struct err *e)
 {
@@ -115,7 +103,7 @@ static int selected(struct engine *g, const struct filters *f, const struct net_
         vec_each(t, type)
             if (strcmp(*t, "custom") != 0 && strcmp(*t, "builtin") != 0)
                 return err_set(e, ERR_INVALID, "invalid filter: 'type'='%s'", *t);
-    *out = filters_match(f, "driver", n->driver) && match_id(f, n->id) &&
+    *out = filters_match(f, "driver", n->driver) && filters_match_start(f, "id", n->id) &&
            filters_match(f, "scope", "local") && filters_match_name(f, "name", n->name) &&
            filters_match_labels(f, &n->labels) &&
            filters_match(f, "type", is_builtin(n) ? "builtin" : "custom");

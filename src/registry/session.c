@@ -108,6 +108,18 @@ void session_describe(const struct http_reply *r, const char *fallback, char *ou
                    message != NULL && message[0] != 0 ? message : code);
 }
 
+int session_refused(const struct http_reply *r, struct err *e)
+{
+    char why[640];
+    if (r->status == 429) {
+        session_describe(r, "toomanyrequests: too many requests", why, sizeof(why));
+        return err_set(e, ERR_UNAVAILABLE, "%s", why);
+    }
+    session_describe(r, "unexpected answer of the registry", why, sizeof(why));
+    return err_set(e, r->status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID, "%s (status %d)", why,
+                   r->status);
+}
+
 /* ---- who is asked, and what it has granted ---- */
 
 static struct peer *pick(struct session *s, unsigned can)

@@ -80,6 +80,9 @@ int session_attempts(const struct session *s);
 /** "manifest unknown: <message>" from an answer's body, or the fallback. */
 void session_describe(const struct http_reply *r, const char *fallback, char *out, size_t size);
 
+/** The error of an answer that is nobody's special case: UNAVAILABLE or INVALID. */
+int session_refused(const struct http_reply *r, struct err *e);
+
 /** True when credentials were sent to the host in use. */
 bool session_has_user(struct session *s);
 

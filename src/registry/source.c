@@ -41,13 +41,8 @@ static int refused(struct session *s, const struct http_reply *r, bool is_blob, 
         if (strncmp(why, "name unknown", 12) == 0)
             return err_set(e, ERR_NOT_FOUND, "repository %s not found: %s", name, why);
         return err_set(e, ERR_NOT_FOUND, "manifest for %s not found: %s", full, why);
-    case 429:
-        session_describe(r, "toomanyrequests: too many requests", why, sizeof(why));
-        return err_set(e, ERR_UNAVAILABLE, "%s", why);
     default:
-        session_describe(r, "unexpected answer of the registry", why, sizeof(why));
-        return err_set(e, r->status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID, "%s (status %d)", why,
-                       r->status);
+        return session_refused(r, e);
     }
 }
 

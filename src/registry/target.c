@@ -23,13 +23,8 @@ static int refused(struct session *s, const struct http_reply *r, struct err *e)
         session_describe(r, "name unknown: repository name not known to registry", why,
                          sizeof(why));
         return err_set(e, ERR_NOT_FOUND, "push %s: %s", name, why);
-    case 429:
-        session_describe(r, "toomanyrequests: too many requests", why, sizeof(why));
-        return err_set(e, ERR_UNAVAILABLE, "%s", why);
     default:
-        session_describe(r, "unexpected answer of the registry", why, sizeof(why));
-        return err_set(e, r->status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID, "%s (status %d)", why,
-                       r->status);
+        return session_refused(r, e);
     }
 }
 

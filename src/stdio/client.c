@@ -52,15 +52,20 @@ static void tell_full(struct clients *all)
     all->o.full(all->o.arg, full);
 }
 
-static void drop(struct client *c)
+static void client_free(struct client *c)
 {
-    struct clients *all = c->all;
     loop_del(c->src);
     fd_close(c->fd);
     list_remove(&c->link);
     buf_done(&c->in);
     buf_done(&c->out);
     free(c);
+}
+
+static void drop(struct client *c)
+{
+    struct clients *all = c->all;
+    client_free(c);
     all->n--;
     tell_full(all);
 }
@@ -321,12 +326,7 @@ void clients_free(struct clients *all)
         if (c->out.n > 0)
             (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
         (void)flush(c); /* who does not take it even so has lost it */
-        loop_del(c->src);
-        fd_close(c->fd);
-        list_remove(&c->link);
-        buf_done(&c->in);
-        buf_done(&c->out);
-        free(c);
+        client_free(c);
     }
     free(all->path);
     free(all);

@@ -1,24 +1,8 @@
 /* Which subnet and which addresses are given out. */
 #include "test.h"
 
+#include "ip_text.h"
 #include "net/ipam.h"
-
-static struct ip_net net_of(const char *s)
-{
-    struct ip_net n = {0};
-
-    if (s[0] != '\0')
-        assert_true(ip_net_parse(str_of(s), &n));
-    return n;
-}
-
-static struct ip_addr addr_of(const char *s)
-{
-    struct ip_addr a = {0};
-
-    assert_true(ip_parse(str_of(s), &a));
-    return a;
-}
 
 static void expect_take(struct ipam *p, const char *want)
 {

@@ -1,6 +1,7 @@
 /* Addresses as values, netlink messages as bytes, and links, addresses and routes in namespaces of
  * our own. */
 #include "test.h"
+#include "ip_text.h"
 #include "netns.h"
 
 #include <errno.h>
@@ -14,22 +15,6 @@
 #include "sys/path.h"
 
 static bool own_ns;
-
-static struct ip_net net_of(const char *s)
-{
-    struct ip_net n = {0};
-
-    assert_true(ip_net_parse(str_of(s), &n));
-    return n;
-}
-
-static struct ip_addr addr_of(const char *s)
-{
-    struct ip_addr a = {0};
-
-    assert_true(ip_parse(str_of(s), &a));
-    return a;
-}
 
 static void test_addr_text(void **state)
 {

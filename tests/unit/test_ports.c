@@ -1,15 +1,8 @@
 /* Bindings as text, and which host ports are given out. */
 #include "test.h"
 
+#include "ip_text.h"
 #include "net/ports.h"
-
-static struct ip_addr addr_of(const char *s)
-{
-    struct ip_addr a = {0};
-
-    assert_true(ip_parse(str_of(s), &a));
-    return a;
-}
 
 static struct port_ask ask_of(const char *port, const char *ip, const char *host_port)
 {

@@ -1,27 +1,12 @@
 /* The packet filter's text, and that nft takes it: in a namespace of our own. */
 #include "test.h"
+#include "ip_text.h"
 #include "netns.h"
 
 #include "net/rules.h"
 #include "sys/nft.h"
 
 static bool own_ns;
-
-static struct ip_net net_of(const char *s)
-{
-    struct ip_net n = {0};
-
-    assert_true(ip_net_parse(str_of(s), &n));
-    return n;
-}
-
-static struct ip_addr addr_of(const char *s)
-{
-    struct ip_addr a = {0};
-
-    assert_true(ip_parse(str_of(s), &a));
-    return a;
-}
 
 static void expect_port(const char *ip, const char *to, const char *want)
 {
