@@ -71,6 +71,9 @@ program() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
+# sanitized PROGRAM: it was built with the address or the thread sanitizer.
+sanitized() { grep -qaE '__(asan|tsan)_init' "$(program "$1")"; }
+
 # need PROGRAM...: skip the test, naming what is not built yet.
 need() {
     local name
