@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "client/ctd.h"
+#include "engine/exec.h"
 #include "engine/image_trust.h"
 #include "engine/rootfs.h"
 #include "engine/stores.h"
@@ -40,10 +41,30 @@ static void fill_defaults(struct engine_opts *o)
 #undef DEFAULT
     if (!o->has_stop_timeout)
         o->stop_timeout_s = 10;
-    if (o->n_runtimes == 0) {
-        o->runtimes = builtin_runtimes;
-        o->n_runtimes = ARRAY_LEN(builtin_runtimes);
-    }
+}
+
+static bool has_runtime(const struct engine_opts *o, const char *name)
+{
+    for (size_t i = 0; i < o->n_runtimes; i++)
+        if (strcmp(o->runtimes[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Those that were given, and the ones that are always there unless their names were. */
+static void fill_runtimes(struct engine_opts *o, struct arena *a)
+{
+    size_t n = 0;
+    struct engine_runtime *all =
+        arena_alloc_array(a, o->n_runtimes + ARRAY_LEN(builtin_runtimes), sizeof(*all));
+
+    for (size_t i = 0; i < ARRAY_LEN(builtin_runtimes); i++)
+        if (!has_runtime(o, builtin_runtimes[i].name))
+            all[n++] = builtin_runtimes[i];
+    for (size_t i = 0; i < o->n_runtimes; i++)
+        all[n++] = o->runtimes[i];
+    o->runtimes = all;
+    o->n_runtimes = n;
 }
 
 static int make_dirs(const struct engine_opts *o, struct err *e)
@@ -206,6 +227,7 @@ int engine_open(const struct engine_opts *o, struct engine **out, struct err *e)
     g->arena = arena_new();
     g->stop_fd = -1;
     fill_defaults(&g->o);
+    fill_runtimes(&g->o, g->arena);
     pthread_mutex_init(&g->lock, NULL);
     if (image_trust_start(g, e) < 0 || make_dirs(&g->o, e) < 0 || make_absolute(g, e) < 0 ||
         state_open(g->o.data_root, &g->state, e) < 0 || read_engine_id(g, e) < 0)
@@ -234,6 +256,8 @@ void engine_close(struct engine *g)
     if (g->watching)
         pthread_join(g->watcher, NULL);
     workers_free(g->workers);
+    map_each(ent, &g->execs)
+        exec_unref(ent->val);
     map_each(ent, &g->by_id)
         container_unref(ent->val);
     map_done(&g->by_id);

@@ -39,7 +39,7 @@ struct engine_opts {
     const char *snapshotter;   /* [overlayfs] */
     const char *helper_dir;    /* where hull-unpack and its like are; required */
     const struct engine_runtime *runtimes;
-    size_t n_runtimes;             /* [hull, runc] */
+    size_t n_runtimes;             /* besides hull and runc */
     const char *default_runtime;   /* [hull] */
     const char *cgroup_parent;     /* [/docker] */
     const char *log_driver;        /* [json-file] */

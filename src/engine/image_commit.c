@@ -283,6 +283,23 @@ static int find_parent(struct commit *m, struct image **out, struct err *e)
     return image_load_target(m->g, v[0].digest, v[0].media_type, v[0].size, NULL, out, e);
 }
 
+/* The files of a user namespace have the host's ids on disk: our differ gives the layer those
+ * inside, containerd's does not. */
+static int check_differ(struct commit *m, struct err *e)
+{
+    const char *version = "", *revision;
+
+    if (m->rec->userns == NULL)
+        return 0;
+    TRY(ctd_version(m->g->ctd, m->a, &version, &revision, e));
+    if (strstr(version, "+hull.") != NULL)
+        return 0;
+    return err_set(e, ERR_UNIMPLEMENTED,
+                   "commit of a container with a user namespace needs hull-containerd: containerd "
+                   "%.50s would give the layer the ids of the host",
+                   version);
+}
+
 int container_commit(struct container *c, const struct commit_opts *o, struct buf *out,
                      struct err *e)
 {
@@ -296,6 +313,7 @@ int container_commit(struct container *c, const struct commit_opts *o, struct bu
     int r;
 
     TRY(check_state(c, v.state, e));
+    TRY(check_differ(&m, e));
     TRY(image_target_name(o->repo, o->tag, "refusing to create a tag with a digest reference", a,
                           &full, e));
     TRY(make_config(&m, &config, e));

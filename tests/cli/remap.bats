@@ -13,26 +13,12 @@ setup() {
     need_tool curl unshare
     test_begin
     chmod 755 "$T" # root of a user namespace must get through
-    etc_begin
+    hulld_own_etc
 }
 teardown() {
     test_end
 }
 
-# etc_begin: the daemon has an /etc of its own, in which daemon may have 65536 users from 200000 and groups from 300000.
-etc_begin() {
-    cp -a /etc "$T/etc"
-    printf 'daemon:200000:65536\n' >"$T/etc/subuid"
-    printf 'daemon:300000:65536\n' >"$T/etc/subgid"
-    cp -a "$T/bin" "$T/real" # our programs look for each other beside themselves
-    rm "$T/bin/hulld"
-    cat >"$T/bin/hulld" <<-END
-	#!/bin/sh
-	exec unshare --mount --propagation unchanged sh -c '
-	    mount --make-private / && mount --bind $T/etc /etc && exec "\$@"' sh $T/real/hulld "\$@"
-	END
-    chmod 755 "$T/bin/hulld"
-}
 refused() { # SPEC: hulld does not start with it; what it says is in $output
     in_net timeout 20 "$T/bin/hulld" --data-root "$T/d2" --exec-root "$T/e2" \
         --pidfile "$T/p2" -H "unix://$T/s2" --userns-remap "$1"
@@ -199,13 +185,16 @@ bound is not its own'
     run -1 refused bin
     expect_match "Can't create ID mappings: no subuid ranges found for user"
     [ ! -e "$T/d2" ]
-    printf '{"userns-remap":"default"}\n' >"$T/daemon.json"
+    # a runtime of one's own does not take the others away
+    printf '{"userns-remap":"default","runtimes":{"mine":{"path":"%s"}}}\n' "$T/bin/hull-runc" >"$T/daemon.json"
     hulld_start
     grep -q '^dockremap:' "$T/etc/passwd"
     [ "$(grep dockremap "$T/etc/subuid" "$T/etc/subgid" -h)" = $'dockremap:100000:65536\ndockremap:100000:65536' ]
     engine_load busybox
-    run -0 docker run --rm busybox sh -c 'cat /proc/self/uid_map | xargs'
-    expect_output '0 100000 65536'
+    for runtime in hull mine; do
+        run -0 docker run --rm --runtime $runtime busybox sh -c 'cat /proc/self/uid_map | xargs'
+        expect_output '0 100000 65536'
+    done
     hulld_stop
     hulld_start # it is there already
     ! grep -q dockremap /etc/passwd /etc/subuid || fail "the machine's own files have changed"

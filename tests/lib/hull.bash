@@ -2,6 +2,7 @@
 #
 #   load ../lib/common; load ../lib/hull
 #   hulld_start [FLAG...]        hulld; sets DOCKER_HOST, so that `hull` and `docker` talk to it
+#   hulld_own_etc                before it: an /etc of its own, for --userns-remap daemon
 #   hulld_stop [SIGNAL]
 #   containerd_start [FLAG...]   hull-containerd alone; `our_ctr ARG...` talks to it
 #   containerd_stop [SIGNAL]
@@ -26,6 +27,21 @@ hulld_answers() {
         return 1
     }
     [ "$(curl -fsS --max-time 5 --unix-socket "$T/hull.sock" http://hull/_ping)" = OK ]
+}
+# hulld_own_etc: from here on hulld has an /etc of its own, $T/etc, in which the user daemon may use 65536 users from 200000
+# and groups from 300000.
+hulld_own_etc() {
+    cp -a /etc "$T/etc"
+    printf 'daemon:200000:65536\n' >"$T/etc/subuid"
+    printf 'daemon:300000:65536\n' >"$T/etc/subgid"
+    cp -a "$T/bin" "$T/real" # our programs look for each other beside themselves
+    rm "$T/bin/hulld"
+    cat >"$T/bin/hulld" <<-END
+	#!/bin/sh
+	exec unshare --mount --propagation unchanged sh -c '
+	    mount --make-private / && mount --bind $T/etc /etc && exec "\$@"' sh $T/real/hulld "\$@"
+	END
+    chmod 755 "$T/bin/hulld"
 }
 hulld_stop() {
     finish hulld "${1:-TERM}"

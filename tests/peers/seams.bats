@@ -75,6 +75,33 @@ in_terminal() {
     hulld_stop
 }
 
+@test "hulld on containerd 2 with --userns-remap: its layers are shown id-mapped by its shim and by ours" {
+    need hulld hull containerd-shim-hull-v2 hull-sandbox
+    chmod 755 "$T" # root of a user namespace must get through
+    peer_containerd_start
+    hulld_own_etc
+    printf '{"runtimes":{"io.containerd.runc.v2":{"runtimeType":"io.containerd.runc.v2"}}}' >"$T/daemon.json"
+    hulld_start --containerd "$ctr_address" --userns-remap daemon
+    engine_load pages
+    for runtime in hull io.containerd.runc.v2; do
+        docker run -d --name web --runtime "$runtime" -p 8080:80 pages sh -c 'touch /new; chown 5:6 /new; exec httpd -f -p 80 -h /srv/www'
+        wait_until says 'served from a container' in_net curl -fsS --max-time 5 http://127.0.0.1:8080/
+        run -0 docker exec web sh -c 'cat /proc/self/uid_map | xargs; stat -c "%n %u:%g" /bin/busybox /srv/www/index.html /new'
+        expect_output $'0 200000 65536\n/bin/busybox 0:0\n/srv/www/index.html 0:0\n/new 5:6'
+        [ "$(stat -c %u:%g "/proc/$(docker inspect -f '{{.State.Pid}}' web)/root/new")" = 200005:300006 ]
+        run -1 docker commit web again
+        expect_match 'commit of a container with a user namespace needs hull-containerd'
+        docker stop -t 0 web
+        run -0 sh -c "docker cp web:/new - | tar --numeric-owner -tv"
+        expect_match ' 5/6 '
+        run -0 sh -c "docker export web | tar --numeric-owner -tv | grep -E 'index.html|new$'"
+        expect_match ' 5/6 .* 0/0 | 0/0 .* 5/6 '
+        docker rm web
+    done
+    docker rmi pages
+    hulld_stop
+}
+
 @test "hulld on containerd 2: killed and started again, it adopts what runs and learns what ended" {
     need hulld hull containerd-shim-hull-v2
     peer_containerd_start

@@ -166,6 +166,24 @@ static void namespaces_are_made_together(void **state)
                "uid_map of a user namespace (0:100000:1,");
 }
 
+/* Layers on a file system that knows no id-mapped mounts: the reason is told, and nothing stays. */
+static void what_cannot_be_mapped_is_said(void **state)
+{
+    auto_arena struct arena *a = arena_new();
+    const struct userns_rq rq = {.helper = sandbox_program(a), .maps = {"0:1000:1", "0:1000:1"}};
+    auto_userns struct userns u = USERNS_NONE;
+    char place[] = "/tmp/hull-test-userns-XXXXXX";
+
+    (void)state;
+    if (!own_ns)
+        skip();
+    assert_ok(userns_make(&rq, &u, &e));
+    assert_non_null(mkdtemp(place));
+    assert_err(overlay_show_mapped("/proc/", place, u.user_fd, true, &e), ERR_UNIMPLEMENTED,
+               "the file system of /proc/ cannot be mounted id-mapped on this kernel");
+    assert_int_equal(rmdir(place), 0); /* nothing is mounted there */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +192,7 @@ int main(void)
         cmocka_unit_test(users_that_cannot_be_are_named),
         cmocka_unit_test(layers_move),
         cmocka_unit_test(namespaces_are_made_together),
+        cmocka_unit_test(what_cannot_be_mapped_is_said),
     };
 
     own_ns = in_own_netns();
