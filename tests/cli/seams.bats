@@ -49,10 +49,10 @@ have_image() {
     our_ctr containers rm web
     run -0 our_ctr snapshots ls
     expect_match 'Committed'
-    kill $events
     for topic in /images/create /containers/create /tasks/create /tasks/start /tasks/exit /tasks/delete; do
-        grep -qF " $topic " "$T/events" || fail "no event $topic"
+        wait_until grep -qF " $topic " "$T/events" || fail "no event $topic"
     done
+    kill $events
     our_ctr images rm "$image"
     containerd_stop
 }
