@@ -251,7 +251,8 @@ static int ensure(struct portd *p, struct err *e)
     for (int i = 0; i < CONNECT_TRIES; i++) {
         if (connect_once(p, e) == 0)
             return 0;
-        if (e->sys != ECONNRESET && e->kind != ERR_UNAVAILABLE)
+        /* it closed before it was asked, before it answered, or in between */
+        if (e->sys != EPIPE && e->sys != ECONNRESET && e->kind != ERR_UNAVAILABLE)
             return -1;
     }
     return -1;

@@ -216,6 +216,23 @@ static void test_volume(void **state)
     portd_free(d);
 }
 
+/* Without ports one ends when its client goes: whoever comes at that moment gets another. */
+static void test_one_that_ends(void **state)
+{
+    struct portd_port p = port_of(PORT_TCP, "::1", 8084, "", 0);
+    struct err e;
+
+    (void)state;
+    if (!own_ns)
+        skip();
+    for (int i = 0; i < 100; i++) {
+        struct portd *d = portd_new(program, control);
+        assert_ok(portd_hold(d, &p, &e));
+        assert_ok(portd_release(d, p.key, &e));
+        portd_free(d);
+    }
+}
+
 static void test_outlives_its_client(void **state)
 {
     struct portd_port two[] = {port_of(PORT_TCP, "::1", 8082, "", 0),
@@ -313,9 +330,13 @@ static void test_no_program(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_held_and_refused), cmocka_unit_test(test_relays),
-        cmocka_unit_test(test_volume),           cmocka_unit_test(test_outlives_its_client),
-        cmocka_unit_test(test_comes_back),       cmocka_unit_test(test_no_program),
+        cmocka_unit_test(test_held_and_refused),
+        cmocka_unit_test(test_relays),
+        cmocka_unit_test(test_volume),
+        cmocka_unit_test(test_one_that_ends),
+        cmocka_unit_test(test_outlives_its_client),
+        cmocka_unit_test(test_comes_back),
+        cmocka_unit_test(test_no_program),
     };
     int r;
 
