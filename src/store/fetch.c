@@ -157,7 +157,7 @@ int fetch_blob(struct fetch_job *f, struct err *e)
     auto_free char *key = mem_printf("blob %s %s", f->sc.ns, f->d->digest);
     auto_free char *ref = ref_of(f->d);
     auto_flight struct flight *flight = NULL;
-    for (int ours = 0; ours == 0;) {
+    for (int ours = 0;;) {
         if (content_hold(f->s, &f->sc, f->d->digest, e) == 0) {
             TRY(label_existing(f, e));
             return apply_existing(f, e);
@@ -165,6 +165,8 @@ int fetch_blob(struct fetch_job *f, struct err *e)
         if (e->kind != ERR_NOT_FOUND || strncmp(e->msg, "lease", 5) == 0)
             return -1;
         err_clear(e);
+        if (ours == 1)
+            break;
         ours = flight_begin(f->s, key, f->cancel_fd, &flight, e);
         TRY(ours);
     }

@@ -11,7 +11,8 @@ struct flight;
 
 /**
  * Claim the work called key. 1: it is ours, *out must be given to flight_end. 0: somebody did it
- * meanwhile; look again. -1: CANCELLED while waiting (cancel_fd readable; 0 or -1: none).
+ * meanwhile. In both cases look again whether it is still to be done: another may have ended it
+ * between the look and the claim. -1: CANCELLED while waiting (cancel_fd readable; 0 or -1: none).
  */
 int flight_begin(struct store *s, const char *key, int cancel_fd, struct flight **out,
                  struct err *e);

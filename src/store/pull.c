@@ -251,16 +251,17 @@ static int snapshot_there(struct layer *l, struct err *e)
 static int claim_snapshot(struct layer *l, struct err *e)
 {
     auto_free char *key = mem_printf("snapshot %s %s", l->p->sc.ns, l->chain);
-    for (int ours = 0; ours == 0;) {
+    for (int ours = 0;;) {
         int there = snapshot_there(l, e);
         TRY(there);
         l->there = there == 1;
         if (l->there)
+            flight_end(TAKE_PTR(l->flight));
+        if (l->there || ours == 1)
             return 0;
         ours = flight_begin(l->p->s, key, l->p->cancel_fd, &l->flight, e);
         TRY(ours);
     }
-    return 0;
 }
 
 static int layer_work_run(struct layer *l, struct err *e)
