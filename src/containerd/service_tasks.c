@@ -1,7 +1,8 @@
 /*
  * Tasks: what clients ask of running containers. Most calls are sent on to the shim and answered by
  * its answer, without a thread that waits; Get, List and Wait are answered from what is known.
- * Create and Delete, which start and end the shim, are in task_create.c.
+ * Create and Delete, which start and end the shim, are in task_create.c; checkpoints in
+ * checkpoint.c.
  */
 #include "base/mem.h"
 #include "base/time.h"
@@ -431,14 +432,6 @@ static int list_pids(struct grpc_call *c, const void *req, struct err *e)
     return send_on(c, t, &ask, e);
 }
 
-static int checkpoint(struct grpc_call *c, const void *req, struct err *e)
-{
-    const Tasks__CheckpointTaskRequest *q = req;
-    auto_task struct task *t = NULL;
-    TRY(find(c, q->container_id, &t, e));
-    return err_set(e, ERR_UNIMPLEMENTED, "checkpoints are not supported: not implemented");
-}
-
 #define TASKS "containerd.services.tasks.v1.Tasks"
 #define EMPTY &pb__empty__descriptor
 
@@ -466,7 +459,7 @@ static const struct grpc_method methods[] = {
     {TASKS, "ListPids", &tasks__list_pids_request__descriptor,
      &tasks__list_pids_response__descriptor, GRPC_UNARY, 0, list_pids},
     {TASKS, "Checkpoint", &tasks__checkpoint_task_request__descriptor,
-     &tasks__checkpoint_task_response__descriptor, GRPC_UNARY, 0, checkpoint},
+     &tasks__checkpoint_task_response__descriptor, GRPC_UNARY, GRPC_SLOW, task_checkpoint},
     {TASKS, "Update", &tasks__update_task_request__descriptor, EMPTY, GRPC_UNARY, 0, update},
     {TASKS, "Wait", &tasks__wait_request__descriptor, &tasks__wait_response__descriptor, GRPC_UNARY,
      0, wait_process},

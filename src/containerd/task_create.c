@@ -26,9 +26,17 @@ struct creation {
     const Tasks__CreateTaskRequest *q;
     struct container_record rec;
     struct arena *a;
+    struct scope sc;
     struct task *t;
+    const char *checkpoint; /* folder that it is restored from; "": it is new */
     int cancel_fd;
 };
+
+static const Pb__Any *options_of(struct creation *cr)
+{
+    const Pb__Any *own = cr->q->options;
+    return own != NULL && *own->type_url != '\0' ? own : any_to_pb(&cr->rec.runtime_options, cr->a);
+}
 
 static int find_shim(struct creation *cr, struct err *e)
 {
@@ -66,7 +74,6 @@ static int create_in_shim(struct creation *cr, uint32_t *out_pid, struct err *e)
     const Tasks__CreateTaskRequest *q = cr->q;
     Shim__CreateTaskRequest m = SHIM__CREATE_TASK_REQUEST__INIT;
     Shim__CreateTaskResponse *r;
-    bool own = q->options != NULL && *q->options->type_url != '\0';
     m.id = q->container_id;
     m.bundle = cr->t->bundle;
     m.rootfs = q->rootfs;
@@ -75,7 +82,8 @@ static int create_in_shim(struct creation *cr, uint32_t *out_pid, struct err *e)
     m.stdin = q->stdin;
     m.stdout = q->stdout;
     m.stderr = q->stderr;
-    m.options = own ? q->options : any_to_pb(&cr->rec.runtime_options, cr->a);
+    m.options = (Pb__Any *)(uintptr_t)options_of(cr);
+    m.checkpoint = (char *)(uintptr_t)cr->checkpoint;
     /* not cancelled half-way: who gives up meanwhile deletes the task */
     const struct task_rpc call = {"Create", &m.base, &shim__create_task_response__descriptor,
                                   CREATE_MS};
@@ -124,7 +132,9 @@ static int build(struct creation *cr, uint32_t *out_pid, struct err *e)
     const struct any_value *spec = &cr->rec.spec;
     TRY(find_shim(cr, e));
     TRY(bundle_create(cr->d, cr->t->ns, cr->t->id, spec->value, spec->len, e));
-    if (start_shim(cr, e) < 0 || create_in_shim(cr, out_pid, e) < 0) {
+    const struct checkpoint_source from = {cr->t->bundle, cr->q->checkpoint, options_of(cr)};
+    if (checkpoint_folder(cr->d, &cr->sc, &from, cr->cancel_fd, cr->a, &cr->checkpoint, e) < 0 ||
+        start_shim(cr, e) < 0 || create_in_shim(cr, out_pid, e) < 0) {
         undo(cr);
         return -1;
     }
@@ -138,15 +148,12 @@ int task_create(struct grpc_call *c, const void *req, struct err *e)
                           .a = grpc_call_arena(c),
                           .cancel_fd = grpc_call_cancel_fd(c)};
     Tasks__CreateTaskResponse r = TASKS__CREATE_TASK_RESPONSE__INIT;
-    struct scope sc;
-    TRY(call_scope(c, &sc, e));
-    TRY(container_get(cr.d->store, &sc, cr.q->container_id, cr.a, &cr.rec, e));
-    if (cr.q->checkpoint != NULL && *cr.q->checkpoint->digest != '\0')
-        return err_set(e, ERR_UNIMPLEMENTED, "checkpoints are not supported: not implemented");
+    TRY(call_scope(c, &cr.sc, e));
+    TRY(container_get(cr.d->store, &cr.sc, cr.q->container_id, cr.a, &cr.rec, e));
     if (cr.rec.spec.len == 0)
         return err_set(e, ERR_INVALID, "container %s has no spec: invalid argument", cr.rec.id);
     auto_task struct task *t = NULL;
-    TRY(task_new(cr.d->tasks, sc.ns, cr.q->container_id, cr.cancel_fd, &t, e));
+    TRY(task_new(cr.d->tasks, cr.sc.ns, cr.q->container_id, cr.cancel_fd, &t, e));
     cr.t = t;
     if (build(&cr, &r.pid, e) < 0) {
         task_forget(t);

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 
@@ -148,6 +149,18 @@ static const char *work_of(const struct container *c, struct arena *a)
     return arena_printf(a, "%s/criu-work", c->bundle);
 }
 
+/* Callers that do not take us for runc send the message's older namesake: the fields are the same.
+ */
+static bool is_checkpoint_options(const Pb__Any *any)
+{
+    static const char *const names[] = {"containerd.runc.v1.CheckpointOptions",
+                                        "containerd.linux.runc.CheckpointOptions"};
+    for (size_t i = 0; any != NULL && i < ARRAY_LEN(names); i++)
+        if (str_ends(str_of(any->type_url), names[i]))
+            return true;
+    return false;
+}
+
 int options_images(const struct container *c, const Shim__CheckpointTaskRequest *rq,
                    struct arena *a, struct oci_images *out, struct err *e)
 {
@@ -155,8 +168,11 @@ int options_images(const struct container *c, const Shim__CheckpointTaskRequest 
     const Pb__Any *any = rq->options;
     if (rq->path[0] != '/')
         return err_set(e, ERR_INVALID, "checkpoint path \"%s\" is not absolute", rq->path);
-    if (any != NULL && any->type_url[0] != '\0' && any->value.len > 0)
-        TRY(pb_any_unpack(any, &runc__checkpoint_options__descriptor, a, &o, e));
+    if (is_checkpoint_options(any))
+        TRY(pb_unpack(&runc__checkpoint_options__descriptor, any->value.data, any->value.len, a, &o,
+                      e));
+    else if (any != NULL && any->value.len > 0)
+        return err_set(e, ERR_INVALID, "unknown checkpoint options %s", any->type_url);
     *out = (struct oci_images){
         .path = rq->path,
         .work_path = o->work_path[0] != '\0' ? o->work_path : work_of(c, a),

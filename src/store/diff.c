@@ -48,12 +48,11 @@ static int check_ours(struct store *s, const char *path, struct err *e)
 
 /* ---- apply ---- */
 
-static int apply_bind(struct store *s, const struct mount_spec *m, int in, int cancel_fd,
-                      struct arena *a, struct unpack_result *out, struct err *e)
+static int apply_dir(struct store *s, const char *path, int in, int cancel_fd, struct arena *a,
+                     struct unpack_result *out, struct err *e)
 {
     struct layer_work w = {.job = JOB_NONE, .root_fd = -1, .input_fd = -1};
-    TRY(check_ours(s, m->source, e));
-    int root = open_dir(m->source, e);
+    int root = open_dir(path, e);
     if (root < 0)
         return -1;
     int r = layer_start(s, &w, root, in, false, cancel_fd, e);
@@ -75,7 +74,8 @@ int layer_apply(struct store *s, const struct scope *sc, const struct oci_descri
         TRY(check_ours(s, option_of(mount, "upperdir"), e));
         TRY(layer_apply_merged(s, mount, in, cancel_fd, a, &res, e));
     } else if (strcmp(mount->type, "bind") == 0 && has_option(mount, "rw")) {
-        TRY(apply_bind(s, mount, in, cancel_fd, a, &res, e));
+        TRY(check_ours(s, mount->source, e));
+        TRY(apply_dir(s, mount->source, in, cancel_fd, a, &res, e));
     } else {
         return err_set(e, ERR_INVALID, "cannot apply a layer to this %.20s mount: invalid argument",
                        mount->type);
@@ -84,6 +84,15 @@ int layer_apply(struct store *s, const struct scope *sc, const struct oci_descri
         return err_set(e, ERR_INVALID, "invalid layer: %s: invalid argument", res.reason);
     *out = (struct oci_descriptor){.media_type = OCI_LAYER, .digest = res.digest, .size = res.size};
     return 0;
+}
+
+int folder_unpack(struct store *s, const struct scope *sc, const char *digest, const char *path,
+                  int cancel_fd, struct err *e)
+{
+    auto_arena struct arena *a = arena_new();
+    struct unpack_result res = {0};
+    auto_fd int in = content_open(s, sc, digest, NULL, e);
+    return in < 0 ? -1 : apply_dir(s, path, in, cancel_fd, a, &res, e);
 }
 
 /* ---- diff ---- */
@@ -147,15 +156,20 @@ static const struct format *format_for(const char *media_type)
     return NULL;
 }
 
-/* maps: whose ids the directory's files have; the layer gets those inside. */
-/* NOLINTNEXTLINE(readability-function-size): one job with all that it needs */
-static int run_diff(struct store *s, const char *dir, const struct userns_maps *maps,
-                    const char *compression, int out_fd, int cancel_fd, struct arena *a,
-                    struct unpack_result *res, struct err *e)
+/* A directory that becomes a blob. */
+struct diff_source {
+    const char *dir, *compression;
+    const struct userns_maps *maps; /* whose ids its files have; the blob gets those inside. NULL:
+                                       as they are */
+};
+
+static int run_diff(struct store *s, const struct diff_source *from, int out_fd, int cancel_fd,
+                    struct arena *a, struct unpack_result *res, struct err *e)
 {
-    struct unpack_job job = {.op = "diff", .compression = compression, .userns = maps != NULL};
+    struct unpack_job job = {
+        .op = "diff", .compression = from->compression, .userns = from->maps != NULL};
     struct buf doc = BUF_MAX(JOB_DOC_MAX), out = BUF_MAX(JOB_DOC_MAX);
-    auto_fd int root = open_dir(dir, e);
+    auto_fd int root = open_dir(from->dir, e);
     if (root < 0)
         return -1;
     TRY(layer_opaque_dirs(root, a, &job.opaque, e));
@@ -166,7 +180,7 @@ static int run_diff(struct store *s, const char *dir, const struct userns_maps *
                                .doc_len = doc.n,
                                .fds = fds,
                                .n_fds = 2,
-                               .userns = maps,
+                               .userns = from->maps,
                                .cancel_fd = cancel_fd};
     int r = job_run(&o, &out, e);
     if (r == 0)
@@ -197,13 +211,46 @@ static int adopt(struct store *s, const struct scope *sc, const char *ref,
     return r;
 }
 
+/* The blob of a directory; labels gets one more. out's media type is the caller's to fill in. */
+static int pack(struct store *s, const struct scope *sc, const struct diff_source *from,
+                const struct diff_opts *o, struct arena *a, struct oci_descriptor *out,
+                struct err *e)
+{
+    struct unpack_result res = {0};
+    struct strmap labels = {0};
+    const char *ref = o->ref != NULL && o->ref[0] != 0
+                          ? o->ref
+                          : arena_printf(a, "diff-%lld", (long long)time_mono_ns());
+    {
+        auto_writer struct content_writer *w = NULL;
+        TRY(content_writer_open(s, sc, ref, 0, "", &w, e));
+        TRY(content_writer_truncate(w, 0, e));
+        if (run_diff(s, from, content_writer_fd(w), o->cancel_fd, a, &res, e) < 0) {
+            content_writer_close(TAKE_PTR(w));
+            struct err ignored = {0};
+            (void)ingest_abort(s, sc, ref, &ignored);
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < o->labels.n; i++)
+        strmap_set(&labels, a, o->labels.v[i].key, o->labels.v[i].val);
+    strmap_set(&labels, a, "containerd.io/uncompressed", res.digest != NULL ? res.digest : "");
+    return adopt(s, sc, ref, &labels, a, out, e);
+}
+
+int folder_pack(struct store *s, const struct scope *sc, const char *path, const char *media_type,
+                int cancel_fd, struct arena *a, struct oci_descriptor *out, struct err *e)
+{
+    const struct diff_opts o = {.cancel_fd = cancel_fd};
+    *out = (struct oci_descriptor){.media_type = media_type};
+    return pack(s, sc, &(struct diff_source){.dir = path, .compression = ""}, &o, a, out, e);
+}
+
 int layer_diff(struct store *s, const struct scope *sc, const struct mount_spec *lower,
                const struct mount_spec *upper, const struct diff_opts *o, struct arena *a,
                struct oci_descriptor *out, struct err *e)
 {
     struct strv up = {0}, low = {0};
-    struct unpack_result res = {0};
-    struct strmap labels = {0};
     const struct format *f = format_for(o->media_type);
     const char *dir = NULL;
     if (f == NULL)
@@ -216,26 +263,12 @@ int layer_diff(struct store *s, const struct scope *sc, const struct mount_spec 
         return err_set(e, ERR_UNIMPLEMENTED,
                        "there is no difference between equal mounts: not implemented");
     TRY(check_ours(s, dir, e));
-    const char *ref = o->ref != NULL && o->ref[0] != 0
-                          ? o->ref
-                          : arena_printf(a, "diff-%lld", (long long)time_mono_ns());
-    {
-        auto_writer struct content_writer *w = NULL;
-        TRY(content_writer_open(s, sc, ref, 0, "", &w, e));
-        TRY(content_writer_truncate(w, 0, e));
-        const struct userns_maps maps = {option_of(upper, "uidmap"), option_of(upper, "gidmap")};
-        bool mapped = maps.uid != NULL && maps.gid != NULL;
-        if (run_diff(s, dir, mapped ? &maps : NULL, f->compression, content_writer_fd(w),
-                     o->cancel_fd, a, &res, e) < 0) {
-            content_writer_close(TAKE_PTR(w));
-            struct err ignored = {0};
-            (void)ingest_abort(s, sc, ref, &ignored);
-            return -1;
-        }
-    }
-    for (size_t i = 0; i < o->labels.n; i++)
-        strmap_set(&labels, a, o->labels.v[i].key, o->labels.v[i].val);
-    strmap_set(&labels, a, "containerd.io/uncompressed", res.digest != NULL ? res.digest : "");
+    const struct userns_maps maps = {option_of(upper, "uidmap"), option_of(upper, "gidmap")};
+    const struct diff_source from = {
+        .dir = dir,
+        .compression = f->compression,
+        .maps = maps.uid != NULL && maps.gid != NULL ? &maps : NULL,
+    };
     *out = (struct oci_descriptor){.media_type = f->media_type};
-    return adopt(s, sc, ref, &labels, a, out, e);
+    return pack(s, sc, &from, o, a, out, e);
 }

@@ -33,6 +33,15 @@ int layer_diff(struct store *s, const struct scope *sc, const struct mount_spec 
                const struct mount_spec *upper, const struct diff_opts *o, struct arena *a,
                struct oci_descriptor *out, struct err *e);
 
+/** A folder that is nobody's snapshot as an uncompressed tar blob of this media type; out's strings
+ * in the arena. */
+int folder_pack(struct store *s, const struct scope *sc, const char *path, const char *media_type,
+                int cancel_fd, struct arena *a, struct oci_descriptor *out, struct err *e);
+
+/** The way back: into a folder that is there. */
+int folder_unpack(struct store *s, const struct scope *sc, const char *digest, const char *path,
+                  int cancel_fd, struct err *e);
+
 struct import_opts {
     const char *platform; /* to unpack; NULL: this machine */
     bool no_unpack;

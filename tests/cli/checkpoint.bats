@@ -5,12 +5,13 @@
 load ../lib/common
 load ../lib/originals
 load ../lib/bundle
+load ../lib/criu
 
 setup() {
-    bundle_begin python3
-    mkdir "$T/path" "$T/fake"
-    cp "$top/tests/fixtures/fake_criu.py" "$T/path/criu"
-    export FAKE_CRIU=$T/fake
+    bundle_begin
+    mkdir "$T/path"
+    criu_begin
+    fake_criu "$T/path"
     PATH=$T/path:$PATH
     args sleep 1000
 }
@@ -188,33 +189,29 @@ PY
     is_status c1 running
 }
 
-# count_of: what the program of the next test has written last
-count_of() { cut -d' ' -f2 rootfs/count; }
-# goes_on: it writes more than it had, and is the same process as before
+# goes_on: the program of the next test writes more than $was, and is the same process as before
 goes_on() {
-    wait_until eval '[ "$(count_of)" -gt $((count + 2)) ]'
-    [ "$(cut -d' ' -f1 rootfs/count)" = "$token" ] || fail "another process"
+    wait_until eval '[ "$(cut -d" " -f2 rootfs/count)" -gt "$((${was#* } + 2))" ]'
+    went_on "$was" "$(cat rootfs/count)"
 }
 
 @test "with criu itself a process goes on where it was, also between runc and hull-runc" {
-    local count token
+    local was
     rm "$T/path/criu"
-    need_tool criu runc
-    criu check >"$T/check" 2>&1 || skip "criu can't dump on this kernel"
-    # shellcheck disable=SC2016
-    sh_c 'read t </proc/sys/kernel/random/uuid; while :; do i=$((i + 1)); echo "$t $i" >/count.new; mv /count.new /count; sleep 0.1; done'
+    need_tool runc
+    need_criu
+    sh_c "$(counting /count)"
     config '.root.readonly = false | .linux.seccomp = null'
     start
     wait_until test -s rootfs/count
-    token=$(cut -d' ' -f1 rootfs/count)
 
     rt checkpoint --image-path one c1
     nothing_left c1
-    count=$(count_of)
+    was=$(cat rootfs/count)
     runc --root "$T/runc" restore -d --image-path one c1 </dev/null >"$T/out" 2>&1 || fail "$(cat "$T/out")"
     goes_on
     runc --root "$T/runc" checkpoint --image-path two c1
-    count=$(count_of)
+    was=$(cat rootfs/count)
     rt restore -d --image-path two c1 </dev/null >"$T/out" 2>&1 || fail "$(cat "$T/out" "$T/rt.log")"
     goes_on
     run -0 rt exec c1 cat /proc/1/comm
@@ -223,14 +220,14 @@ goes_on() {
     rt checkpoint --image-path three --leave-running c1
     is_status c1 paused
     rt resume c1
-    count=$(count_of)
+    was=$(cat rootfs/count)
     goes_on
 
     # in the foreground: it ends as its process ends
     rt checkpoint --image-path four c1
     background restored "$T/bin/hull-runc" --root "$T/s" restore --image-path four c1
     wait_until is_status c1 running
-    count=$(count_of)
+    was=$(cat rootfs/count)
     goes_on
     rt kill c1 KILL
     wait_until test ! -e "$T/s/c1"

@@ -6,6 +6,7 @@ load ../lib/images
 load ../lib/registry
 load ../lib/originals
 load ../lib/hull
+load ../lib/criu
 
 setup() {
     need_root
@@ -155,6 +156,76 @@ run_with() { # RUNTIME
 @test "containerd-shim-runc-v2: run, stdin, a terminal, exec, metrics, pause, errors" {
     their_shim
     run_with $theirs
+}
+
+checkpoint_with() { # RUNTIME: and a criu of our own making, whose restored process is a shell
+    local bundles=$T/c-state/io.containerd.runtime.v2.task/$ctr_namespace
+    criu_begin
+    fake_criu "$T/bin"
+    start_with_image
+    our_ctr run -d --runtime "$1" "$image" c sleep 1000
+    our_ctr containers checkpoint --task --image c example/c:1
+    status_is c RUNNING
+    run ! compgen -G "$bundles/c/work/checkpoint-*"
+    our_ctr tasks kill -s KILL c
+    wait_until status_is c STOPPED
+    remove c
+
+    our_ctr containers restore --live r example/c:1
+    wait_until status_is r RUNNING
+    [[ $(readlink "/proc/$(cat "$bundles/r/init.pid")/fd/1") == pipe:* ]] # ctr does not wait for what it says
+    [ -s "$bundles/r/work/restored/descriptors.json" ]
+    # ctr knows the options of this name alone
+    if [ "$1" = $theirs ]; then
+        our_ctr tasks checkpoint --image-path "$T/images" --exit r
+        [ "$(ls "$T/images")" = descriptors.json ]
+    else
+        our_ctr tasks kill -s KILL r
+    fi
+    wait_until status_is r STOPPED
+    remove r
+
+    # one that cannot be restored, and one that cannot be dumped
+    echo RESTORE >"$FAKE_CRIU/refuse"
+    run -1 our_ctr containers restore --live x example/c:1
+    expect_match 'criu failed: type RESTORE errno 52'
+    remove x
+    echo DUMP >"$FAKE_CRIU/refuse"
+    our_ctr run -d --runtime "$1" "$image" c sleep 1000
+    run -1 our_ctr tasks checkpoint c
+    expect_match 'criu failed: type DUMP errno 52'
+    status_is c RUNNING
+    our_ctr tasks kill -s KILL c
+    wait_until status_is c STOPPED
+    remove c
+    [ -z "$(ls "$bundles")" ]
+    containerd_stop
+}
+@test "our shim: a task is checkpointed into an image, and restored from it" {
+    checkpoint_with $ours
+}
+@test "containerd-shim-runc-v2: a task is checkpointed into an image, and restored from it" {
+    their_shim
+    checkpoint_with $theirs
+}
+@test "with criu itself a task goes on, restored from an image" {
+    local was
+    need_criu
+    start_with_image
+    our_ctr run -d --runtime $ours "$image" c sh -c "$(counting /dev/shm/count)"
+    wait_until our_ctr tasks exec --exec-id e0 c test -s /dev/shm/count
+    was=$(our_ctr tasks exec --exec-id e1 c cat /dev/shm/count)
+    our_ctr containers checkpoint --task --image c example/c:1
+    our_ctr tasks kill -s KILL c
+    wait_until status_is c STOPPED
+    remove c
+    our_ctr containers restore --live r example/c:1
+    wait_until status_is r RUNNING
+    went_on "$was" "$(our_ctr tasks exec --exec-id e1 r cat /dev/shm/count)"
+    our_ctr tasks kill -s KILL r
+    wait_until status_is r STOPPED
+    remove r
+    containerd_stop
 }
 
 @test "a runtime that is not there" {
