@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/xattr.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -511,6 +513,40 @@ static void test_userns(void **state)
                "did not enter a user namespace");
 }
 
+/* A file capability counts for root of one user namespace on disk, and for any root in an archive.
+ */
+static void test_userns_capabilities(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct unpack_result res;
+    const struct userns_maps maps = {"0:100000:1000", "0:100000:1000"};
+    const uint32_t mapped[] = {
+        VFS_CAP_REVISION_3 | VFS_CAP_FLAGS_EFFECTIVE, 1 << CAP_NET_RAW, 0, 0, 0, 100000};
+    uint32_t got[6] = {0};
+    if (geteuid() != 0)
+        skip();
+    sh(f->dir, "mkdir root back again; touch root/f; chown -R 100000:100000 root again");
+    auto_fd int file = openat(f->dir_fd, "root/f", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fsetxattr(file, XATTR_NAME_CAPS, mapped, sizeof(mapped), 0), 0);
+    auto_fd int root = open_dir(f, "root"), again = open_dir(f, "again");
+    auto_fd int out = openat(f->dir_fd, "out.tar", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const struct unpack_job diff = {.op = "diff", .userns = true},
+                            put = {.op = "cp-in", .path = "/", .userns = true};
+    f->maps = &maps;
+    assert_ok(run(f, &diff, (int[]){root, out}, 2, &res, &e));
+    sh(f->dir, "tar --xattrs --xattrs-include='*' -C back -xf out.tar");
+    auto_fd int back = openat(f->dir_fd, "back/f", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fgetxattr(back, XATTR_NAME_CAPS, got, sizeof(got)), XATTR_CAPS_SZ_2);
+    assert_int_equal(got[0], VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE);
+    assert_int_equal(got[1], mapped[1]);
+    assert_int_equal(lseek(out, 0, SEEK_SET), 0);
+    assert_ok(run(f, &put, (int[]){again, out}, 2, &res, &e));
+    auto_fd int put_in = openat(f->dir_fd, "again/f", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fgetxattr(put_in, XATTR_NAME_CAPS, got, sizeof(got)), XATTR_CAPS_SZ_3);
+    assert_memory_equal(got, mapped, sizeof(mapped));
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -518,7 +554,7 @@ int main(void)
         CASE(test_apply_kinds),  CASE(test_whiteouts),  CASE(test_needs_merge),
         CASE(test_hostile),      CASE(test_damaged),    CASE(test_pack_and_diff),
         CASE(test_early_answer), CASE(test_many_files), CASE(test_copy),
-        CASE(test_stat),         CASE(test_userns),
+        CASE(test_stat),         CASE(test_userns),     CASE(test_userns_capabilities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
