@@ -120,6 +120,8 @@ static int build_security(struct cli *cli, const struct container_opts *o, struc
     h->readonly_rootfs = o->read_only;
     h->group_add = o->group_add;
     h->userns_mode = o->userns;
+    if (o->userns != NULL && o->userns[0] != '\0' && strcmp(o->userns, "host") != 0)
+        return err_set(e, ERR_INVALID, "--userns: invalid USER mode");
     for (size_t i = 0; i < o->security_opt.n; i++) {
         const char *opt;
         TRY(security_opt(cli, o->security_opt.v[i], &opt, e));

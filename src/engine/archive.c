@@ -48,19 +48,36 @@ static void tree_close(struct tree *t)
         .root = -1 \
     }
 
-/* A directory for a mount, where the image has none; it belongs to root of the container. */
+/* A directory for a mount, where the image has none; it and those above that are made belong to
+ * root of the container. */
 static int make_place(const struct container_record *rec, int root, const char *target,
                       struct err *e)
 {
     const struct userns_maps maps = record_maps(rec);
-    auto_fd int fd = path_mkdirs_in(root, target, 0755, e);
+    auto_free char *path = mem_strdup(target);
+    auto_fd int fd = -1;
     uid_t uid = 0;
     gid_t gid = 0;
 
-    if (fd < 0 || (maps.uid != NULL && userns_root(&maps, &uid, &gid, e) < 0))
-        return -1;
-    if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
-        return err_sys(e, "set owner of %s", target);
+    if (maps.uid != NULL)
+        TRY(userns_root(&maps, &uid, &gid, e));
+    for (char *end = path; *end != '\0';) {
+        struct err absent = {0};
+
+        end = strchrnul(end + 1, '/');
+        char next = *end;
+        *end = '\0';
+        fd_close(fd);
+        fd = path_open_in(root, path, O_PATH | O_DIRECTORY, &absent);
+        if (fd < 0) {
+            fd = path_mkdirs_in(root, path, 0755, e);
+            if (fd < 0)
+                return -1;
+            if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+                return err_sys(e, "set owner of %s", path);
+        }
+        *end = next;
+    }
     return take_fd(&fd);
 }
 

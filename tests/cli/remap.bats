@@ -8,7 +8,7 @@ load ../lib/hull
 
 setup() {
     need_root
-    need hulld hull-containerd containerd-shim-hull-v2 hull-sandbox
+    need hulld hull hull-containerd containerd-shim-hull-v2 hull-sandbox
     need_docker
     need_tool curl unshare
     test_begin
@@ -104,6 +104,13 @@ bound is not its own'
     done
     docker commit cc again >/dev/null
     docker rm cc
+    # what is made for a copy into a volume of a container that never ran
+    docker create --name later -v deep:/deep/er owned true
+    docker cp "$T/running/in" later:/deep/er/
+    docker commit later again-later >/dev/null
+    docker rm later
+    run -0 docker run --rm --userns host again-later stat -c '%u:%g' /deep /deep/er
+    expect_output $'0:0\n0:0'
     run -0 docker run --rm --userns host again stat -c '%n %u:%g' /new /running/in /own/f /bin/busybox
     expect_output $'/new 5:6\n/running/in 9:10\n/own/f 1000:1001\n/bin/busybox 0:0'
     docker volume create empty
@@ -119,8 +126,10 @@ bound is not its own'
     expect_match "cannot share the host's network namespace when user namespaces are enabled"
     run -125 docker run --pid host busybox true
     expect_match 'cannot share the host PID namespace when user namespaces are enabled'
-    run -125 docker run --userns nonsense busybox true
-    expect_match 'invalid USER mode'
+    for client in docker hull; do
+        run -125 $client run --userns nonsense busybox true
+        expect_match '--userns: invalid USER mode'
+    done
     api POST /containers/create '{"Image":"busybox","Cmd":["true"],"HostConfig":{"UsernsMode":"nonsense"}}'
     [ "$http_status" = 400 ]
     [[ $output =~ 'invalid USER mode: nonsense' ]]
