@@ -68,17 +68,20 @@ static int mount_blob(struct session *s, const char *digest, const char *from, c
     return 0;
 }
 
-static int begin_upload(struct session *s, char **out_location, struct err *e)
+/* Where to upload to; NULL: it is refused. */
+static char *begin_upload(struct session *s, struct err *e)
 {
     auto_reply struct http_reply r = {.length = -1};
     auto_free char *path = mem_printf("/%s/blobs/uploads/", s->ref.path);
-    TRY(ask(s, "POST", path, &r, e));
-    if (r.status / 100 != 2)
-        return refused(s, &r, e);
-    if (r.location[0] == 0)
-        return err_set(e, ERR_UNAVAILABLE, "the registry does not say where to upload to");
-    *out_location = mem_strdup(r.location);
-    return 0;
+    if (ask(s, "POST", path, &r, e) < 0)
+        return NULL;
+    if (r.status / 100 == 2 && r.location[0] != 0)
+        return mem_strdup(r.location);
+    if (r.status / 100 == 2)
+        (void)err_set(e, ERR_UNAVAILABLE, "the registry does not say where to upload to");
+    else
+        (void)refused(s, &r, e);
+    return NULL;
 }
 
 /* One try. *out_again: another may go well; *out_after_s: but not before. */
@@ -114,7 +117,9 @@ static int upload(struct session *s, const struct push_blob *b, char *location, 
         bool again = false;
         int after_s = 0;
         if (at == NULL)
-            TRY(begin_upload(s, &at, e));
+            at = begin_upload(s, e);
+        if (at == NULL)
+            return -1;
         if (upload_once(s, b, at, &again, &after_s, e) == 0)
             return 0;
         if (!again || n + 1 >= session_attempts(s))
