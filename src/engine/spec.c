@@ -7,6 +7,8 @@
 #include "base/str.h"
 #include "engine/caps.h"
 #include "engine/seccomp.h"
+#include "sys/caps.h"
+#include "sys/oom_score.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -138,6 +140,18 @@ static bool apparmor_enabled(void)
     return access("/sys/kernel/security/apparmor/profiles", F_OK) == 0;
 }
 
+/*
+ * Docker's containers have the score 0 unless something else is asked for. Where the kernel does
+ * not let us come down to it, nobody asked: then a container keeps ours.
+ */
+static bool oom_score_given(int64_t score)
+{
+    uint64_t caps;
+
+    return score != 0 || oom_score_get(0) <= 0 || caps_bounding(&caps) < 0 ||
+           (caps & UINT64_C(1) << caps_number("SYS_RESOURCE")) != 0;
+}
+
 int spec_process(const struct spec_inputs *in, const struct security_opts *sec, struct arena *a,
                  struct oci_process *out, struct err *e)
 {
@@ -157,7 +171,8 @@ int spec_process(const struct spec_inputs *in, const struct security_opts *sec, 
         caps;
     rlimits(&h->resources, a, out);
     out->no_new_privileges = sec->no_new_privileges || in->o->no_new_privileges;
-    out->oom_score_adj = arena_dup(a, &oom, sizeof(oom));
+    if (oom_score_given(oom))
+        out->oom_score_adj = arena_dup(a, &oom, sizeof(oom));
     if (h->console_size.n == 2 && rec->config.tty) {
         out->console_size = ARENA_NEW(a, struct oci_console_size);
         out->console_size->height = (uint64_t)h->console_size.v[0];

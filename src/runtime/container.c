@@ -28,7 +28,7 @@ struct unit container_unit(const struct container *c)
 {
     const char *name = c->record.unit;
     return (struct unit){.name = name != NULL && *name != '\0' ? name : NULL,
-                         .user = c->record.unit_user};
+                         .manager = c->record.unit_manager};
 }
 
 int container_spec(struct container *c, struct oci_spec *out, struct err *e)

@@ -36,13 +36,15 @@ static void manager_close(struct manager *m)
 
 /* ---- connection --------------------------------------------------------------------------- */
 
-static int connect_private(const char *runtime_dir, sd_bus **out)
+static int connect_to(const char *dir, const char *socket, bool is_bus, sd_bus **out)
 {
     sd_bus *bus = NULL;
-    auto_free char *address = mem_printf("unix:path=%s/systemd/private", runtime_dir);
+    auto_free char *address = mem_printf("unix:path=%s/%s", dir, socket);
     int r = sd_bus_new(&bus);
     if (r >= 0)
         r = sd_bus_set_address(bus, address);
+    if (r >= 0 && is_bus)
+        r = sd_bus_set_bus_client(bus, 1);
     if (r >= 0)
         r = sd_bus_start(bus);
     if (r < 0) {
@@ -66,13 +68,16 @@ static int on_job_removed(sd_bus_message *msg, void *arg, sd_bus_error *ignored)
     return 0;
 }
 
-static int manager_open(struct manager *m, bool user, struct err *e)
+/* dir: "/run", or the runtime folder of the user whose manager it is. The manager's own socket is
+ * there when no bus is. */
+static int manager_open(struct manager *m, const char *dir, struct err *e)
 {
-    const char *dir = user ? getenv("XDG_RUNTIME_DIR") : "/run"; /* NOLINT: one thread */
     char *version = NULL;
-    int r = dir != NULL ? connect_private(dir, &m->bus) : -ENOENT;
-    if (r < 0)
-        r = user ? sd_bus_open_user(&m->bus) : sd_bus_open_system(&m->bus);
+    int r = connect_to(dir, "systemd/private", false, &m->bus);
+    if (r < 0 && strcmp(dir, "/run") == 0)
+        r = sd_bus_open_system(&m->bus);
+    else if (r < 0)
+        r = connect_to(dir, "bus", true, &m->bus);
     if (r < 0)
         return err_neg(e, r, "unable to connect to systemd");
     r = sd_bus_match_signal(m->bus, NULL, NULL, PATH, MANAGER, "JobRemoved", on_job_removed, m);
@@ -312,7 +317,8 @@ static int run(struct arena *a, struct err *e)
     struct unit_job job;
     TRY(job_read(&doc, e));
     TRY(json_parse(&unit_job_json, &job, buf_cstr(&doc), doc.n, a, e));
-    TRY(manager_open(&m, job.user, e));
+    bool given = job.manager != NULL && job.manager[0] != '\0';
+    TRY(manager_open(&m, given ? job.manager : "/run", e));
     for (size_t i = 0; i < ARRAY_LEN(calls); i++)
         if (strcmp(job.call, calls[i].name) == 0) {
             TRY(calls[i].call(&m, &job, e));

@@ -45,7 +45,7 @@ static void fill_record(struct create *c)
     c->record.poststart = s->hooks->poststart.n > 0;
     c->record.poststop = s->hooks->poststop.n > 0;
     c->record.unit = c->unit.name;
-    c->record.unit_user = c->unit.user;
+    c->record.unit_manager = c->unit.manager;
     c->record.cgroup_mode = c->cgroup.mode;
     vec_each(d, &c->cgroup.dirs) {
         struct record_dir *to = vec_add_in(c->a, &c->record.cgroup);

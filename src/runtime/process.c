@@ -27,6 +27,7 @@
 #include "runtime/spec.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
+#include "sys/oom_score.h"
 #include "sys/path.h"
 
 /* ---- descriptors -------------------------------------------------------------------------- */
@@ -504,15 +505,14 @@ int process_exec(const struct process *p, struct err *e)
 
 int process_oom_score(pid_t pid, const struct oci_process *spec, struct err *e)
 {
-    char path[64], text[24];
     if (spec->oom_score_adj == NULL)
         return 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
-    (void)snprintf(text, sizeof(text), "%lld", (long long)*spec->oom_score_adj);
-    int rc = file_put(AT_FDCWD, path, text);
+    int rc = oom_score_set(pid, *spec->oom_score_adj);
     if ((rc == -EACCES || rc == -EPERM) && geteuid() != 0)
         return 0;
-    return rc < 0 ? err_neg(e, rc, "failed to set oom_score_adj to %s", text) : 0;
+    return rc < 0 ? err_neg(e, rc, "failed to set oom_score_adj to %lld",
+                            (long long)*spec->oom_score_adj)
+                  : 0;
 }
 
 int process_rlimits(pid_t pid, const struct oci_process *spec, struct err *e)

@@ -19,28 +19,28 @@ JSON_TYPE(record_dir, RECORD_DIR)
 /* What later commands need to know without reading config.json. resources: as the last update left
  * them; until then config.json has them. stdio: what it was connected to, as /proc names
  * it. */
-#define RECORD(T, F)                                      \
-    F(T, i64, version, "version", 0)                      \
-    F(T, str, id, "id", 0)                                \
-    F(T, i64, pid, "pid", 0)                              \
-    F(T, u64, start_time, "startTime", 0)                 \
-    F(T, time, created, "created", 0)                     \
-    F(T, str, bundle, "bundle", 0)                        \
-    F(T, str, rootfs, "rootfs", 0)                        \
-    F(T, map, annotations, "annotations", JSON_OMITEMPTY) \
-    F(T, i64, cgroup_mode, "cgroupMode", 0)               \
-    F(T, list, cgroup, "cgroup", 0, record_dir)           \
-    F(T, u64, namespaces, "namespaces", 0)                \
-    F(T, bool, own_pid_ns, "ownPidNamespace", 0)          \
-    F(T, bool, no_new_keyring, "noNewKeyring", 0)         \
-    F(T, strv, stdio, "stdio", JSON_OMITEMPTY)            \
-    F(T, bool, poststart, "poststart", 0)                 \
-    F(T, bool, poststop, "poststop", 0)                   \
-    F(T, str, unit, "unit", JSON_OMITEMPTY)               \
-    F(T, bool, unit_user, "unitUser", JSON_OMITEMPTY)     \
-    F(T, str, rdt_group, "rdtGroup", JSON_OMITEMPTY)      \
-    F(T, str, rdt_monitor, "rdtMonitor", JSON_OMITEMPTY)  \
-    F(T, bool, rdt_made, "rdtMade", JSON_OMITEMPTY)       \
+#define RECORD(T, F)                                       \
+    F(T, i64, version, "version", 0)                       \
+    F(T, str, id, "id", 0)                                 \
+    F(T, i64, pid, "pid", 0)                               \
+    F(T, u64, start_time, "startTime", 0)                  \
+    F(T, time, created, "created", 0)                      \
+    F(T, str, bundle, "bundle", 0)                         \
+    F(T, str, rootfs, "rootfs", 0)                         \
+    F(T, map, annotations, "annotations", JSON_OMITEMPTY)  \
+    F(T, i64, cgroup_mode, "cgroupMode", 0)                \
+    F(T, list, cgroup, "cgroup", 0, record_dir)            \
+    F(T, u64, namespaces, "namespaces", 0)                 \
+    F(T, bool, own_pid_ns, "ownPidNamespace", 0)           \
+    F(T, bool, no_new_keyring, "noNewKeyring", 0)          \
+    F(T, strv, stdio, "stdio", JSON_OMITEMPTY)             \
+    F(T, bool, poststart, "poststart", 0)                  \
+    F(T, bool, poststop, "poststop", 0)                    \
+    F(T, str, unit, "unit", JSON_OMITEMPTY)                \
+    F(T, str, unit_manager, "unitManager", JSON_OMITEMPTY) \
+    F(T, str, rdt_group, "rdtGroup", JSON_OMITEMPTY)       \
+    F(T, str, rdt_monitor, "rdtMonitor", JSON_OMITEMPTY)   \
+    F(T, bool, rdt_made, "rdtMade", JSON_OMITEMPTY)        \
     F(T, obj, resources, "resources", JSON_OMITEMPTY, oci_resources)
 JSON_TYPE(record, RECORD)
 

@@ -10,17 +10,49 @@
 #include "runtime/spec.h"
 #include "sys/path.h"
 
+struct id_range {
+    unsigned long inside, outside, count;
+};
+
+/* The n-th line of our namespace's map of user ids. */
+static bool uid_range(const char *map, size_t nth, struct id_range *out)
+{
+    for (; nth > 0 && map != NULL; nth--) {
+        map = strchr(map, '\n');
+        map = map != NULL ? map + 1 : NULL;
+    }
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel writes it */
+    return map != NULL && sscanf(map, "%lu %lu %lu", &out->inside, &out->outside, &out->count) == 3;
+}
+
+static bool uid_map(struct buf *out)
+{
+    struct err ignored = {0};
+    return file_read(AT_FDCWD, "/proc/self/uid_map", out, &ignored) == 0;
+}
+
 /* The initial user namespace maps all ids to themselves. */
 bool rootless_in_userns(void)
 {
-    CLEANUP(buf_done) struct buf text = BUF_MAX(65536);
-    unsigned long inside, outside, count;
-    struct err ignored = {0};
-    if (file_read(AT_FDCWD, "/proc/self/uid_map", &text, &ignored) < 0)
+    CLEANUP(buf_done) struct buf map = BUF_MAX(65536);
+    struct id_range r;
+    if (!uid_map(&map))
         return false;
-    /* NOLINTNEXTLINE(cert-err34-c): the kernel writes it */
-    int n = sscanf(buf_cstr(&text), "%lu %lu %lu", &inside, &outside, &count);
-    return n != 3 || inside != 0 || outside != 0 || count != UINT32_MAX;
+    return !uid_range(buf_cstr(&map), 0, &r) || r.inside != 0 || r.outside != 0 ||
+           r.count != UINT32_MAX;
+}
+
+uid_t rootless_owner(void)
+{
+    CLEANUP(buf_done) struct buf map = BUF_MAX(65536);
+    uid_t own = geteuid();
+    struct id_range r;
+    if (!uid_map(&map))
+        return own;
+    for (size_t i = 0; uid_range(buf_cstr(&map), i, &r); i++)
+        if (own >= r.inside && own - r.inside < r.count)
+            return (uid_t)(own - r.inside + r.outside);
+    return own;
 }
 
 bool rootless_forgives(enum hullrun_rootless mode, const struct err *e)

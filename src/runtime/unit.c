@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/rootless.h"
 #include "sys/job.h"
 #include "sys/path.h"
 
@@ -40,10 +41,19 @@ static int slice_path(const char *slice, struct arena *a, const char **out, stru
     return 0;
 }
 
-/* Where the calling user's manager lies: the place that systemd gives it. */
-static const char *user_root(struct arena *a)
+/*
+ * The manager and the root of its cgroups. An ordinary user has his own, at the places that systemd
+ * gives it; so has the root of a user namespace that an ordinary user has made, unless (a whole
+ * machine in a container) there is none but the namespace's.
+ */
+static const char *plan_manager(struct unit *u, struct arena *a)
 {
-    unsigned uid = geteuid();
+    unsigned uid = rootless_owner();
+    const char *dir = arena_printf(a, "/run/user/%u", uid);
+    u->manager = "/run";
+    if (uid == 0 || (geteuid() == 0 && access(arena_printf(a, "%s/systemd", dir), F_OK) < 0))
+        return "";
+    u->manager = dir;
     return arena_printf(a, "/user.slice/user-%u.slice/user@%u.service", uid, uid);
 }
 
@@ -67,15 +77,16 @@ int unit_plan(const char *cgroups_path, const char *id, struct arena *a, struct 
                            "systemd cgroups, got \"%s\" instead",
                            cgroups_path);
     }
-    *out = (struct unit){.user = geteuid() != 0};
-    out->slice = slice.n > 0 ? arena_strndup(a, slice.p, slice.n)
-                 : out->user ? "user.slice"
-                             : "system.slice";
+    *out = (struct unit){0};
+    const char *root = plan_manager(out, a);
+    out->slice = slice.n > 0       ? arena_strndup(a, slice.p, slice.n)
+                 : root[0] != '\0' ? "user.slice"
+                                   : "system.slice";
     out->name = str_ends(name, ".slice")
                     ? arena_strndup(a, name.p, name.n)
                     : arena_printf(a, "%.*s-%.*s.scope", STR_ARG(prefix), STR_ARG(name));
     TRY(slice_path(out->slice, a, &path, e));
-    out->path = arena_printf(a, "%s%s/%s", out->user ? user_root(a) : "", path, out->name);
+    out->path = arena_printf(a, "%s%s/%s", root, path, out->name);
     return 0;
 }
 
@@ -87,7 +98,7 @@ static int call(const char *name, const struct unit *u, const struct unit_proper
     CLEANUP(buf_done) struct buf doc = BUF_MAX(JOB_BYTES_MAX);
     CLEANUP(buf_done) struct buf result = BUF_MAX(JOB_BYTES_MAX);
     auto_free char *program = path_helper(HELPER);
-    struct unit_job job = {.call = name, .user = u->user, .unit = u->name};
+    struct unit_job job = {.call = name, .manager = u->manager, .unit = u->name};
     if (p != NULL) {
         job.properties.v = p->all.v;
         job.properties.n = p->all.n;

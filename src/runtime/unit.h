@@ -14,7 +14,8 @@ struct unit {
     const char *name;  /* "runc-ID.scope"; NULL: no unit */
     const char *slice; /* "system.slice" */
     const char *path;  /* of its cgroup below the hierarchies' roots */
-    bool user;         /* of the calling user's manager */
+    const char
+        *manager; /* where its manager's sockets are: "/run", an ordinary user's "/run/user/1000" */
 };
 
 /**

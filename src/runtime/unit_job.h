@@ -18,11 +18,12 @@
 JSON_TYPE(unit_property, UNIT_PROPERTY)
 
 /* call: "start" (a transient unit; waits until it is there), "set" (properties of one), "stop"
- * (waits until it is gone; a failed one is forgotten). user: the manager of the calling user. */
-#define UNIT_JOB(T, F)          \
-    F(T, str, call, "call", 0)  \
-    F(T, bool, user, "user", 0) \
-    F(T, str, unit, "unit", 0)  \
+ * (waits until it is gone; a failed one is forgotten). manager: the folder with the sockets of the
+ * manager that is meant; "" is the machine's, "/run". */
+#define UNIT_JOB(T, F)               \
+    F(T, str, call, "call", 0)       \
+    F(T, str, manager, "manager", 0) \
+    F(T, str, unit, "unit", 0)       \
     F(T, list, properties, "properties", JSON_EMPTY, unit_property)
 JSON_TYPE(unit_job, UNIT_JOB)
 

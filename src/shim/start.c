@@ -14,11 +14,11 @@
 #include "shim/sha256.h"
 #include "shim/start.h"
 #include "sys/fd.h"
+#include "sys/oom_score.h"
 #include "sys/path.h"
 #include "sys/sock.h"
 #include "sys/spawn.h"
 
-#define OOM_MAX 1000
 #define BACKLOG 128
 
 static int socket_of(const struct flags *f, const char *group, struct sockaddr_un *out,
@@ -66,17 +66,9 @@ static int listen_on(const struct sockaddr_un *addr, struct err *e)
 /* The daemon is a little more likely to be killed when memory runs out than containerd is. */
 static void raise_oom_score(void)
 {
-    char path[64];
-    auto_buf struct buf text = BUF_MAX(32);
-    struct err ignored = {0};
-    int64_t score = 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)getppid());
-    if (file_read(AT_FDCWD, path, &text, &ignored) < 0 || text.n == 0 ||
-        !str_to_i64((struct str){text.p, text.n - 1}, -OOM_MAX, OOM_MAX, &score) ||
-        score >= OOM_MAX)
-        return;
-    (void)snprintf(path, sizeof(path), "%lld", (long long)score + 1);
-    (void)file_put(AT_FDCWD, "/proc/self/oom_score_adj", path); /* only a preference */
+    int64_t score = oom_score_get(getppid());
+    if (score < OOM_SCORE_MAX)
+        (void)oom_score_set(0, score + 1); /* only a preference */
 }
 
 static int start_daemon(const struct flags *f, int listen_fd, const char *socket, struct err *e)

@@ -91,3 +91,28 @@ teardown() {
     run -1 wait_until -t 1 sh -c 'echo not yet; false'
     expect_match 'not within 1 s: sh.*not yet'
 }
+
+@test "cache: what is used stays, what nobody used for days and what is beyond the newest few goes, what may be in use never" {
+    local cache_dir=$T/cache
+    mkdir -p "$cache_dir"
+    aged() { # NAME AGE
+        mkdir "$cache_dir/$1"
+        echo x >"$cache_dir/$1/file"
+        touch -d "$2 ago" "$cache_dir/$1"
+    }
+    aged vm-a '1 minute'
+    aged vm-b '10 minutes'
+    aged vm-c '2 days'
+    aged vm-d '9 days'
+    aged vm-e '9 days'
+    aged peers-x '90 days' # of another kind
+    cache_used "$cache_dir/vm-e"
+    cache_trim vm
+    [ "$(cd "$cache_dir" && echo *)" = "peers-x vm-a vm-b vm-c vm-e" ] || fail "$(ls "$cache_dir")"
+    aged vm-f '3 hours'
+    aged vm-g '4 hours'
+    aged vm-h '5 hours'
+    cache_trim vm
+    # four are the newest; of the others only those of the last two hours stay
+    [ "$(cd "$cache_dir" && echo vm-?)" = "vm-a vm-b vm-e vm-f" ] || fail "$(ls "$cache_dir")"
+}

@@ -62,7 +62,7 @@ refused() { [ "$(sed -n 's/^max //p' "$(cgroup_file box pids pids.events)")" -gt
     # what nobody asked for is left alone in silence
     run -0 hull run --rm busybox sh -c "$limit; $score"
     expect_match "^$((hard - 1)) .*"$'\n0$'
-    if (("0x$(sed -n 's/^CapEff:\t//p' /proc/self/status)" >> 24 & 1)); then # CAP_SYS_RESOURCE
+    if has_capability 24; then # CAP_SYS_RESOURCE
         run -0 hull run --rm --ulimit "msgqueue=$hard" --oom-score-adj -500 busybox sh -c "$limit; $score"
         expect_match "^$hard +$hard .*"$'\n-500$'
     else
@@ -74,6 +74,23 @@ refused() { [ "$(sed -n 's/^max //p' "$(cgroup_file box pids pids.events)")" -gt
     run -0 hull run --rm --ulimit nofile=77:88 --oom-score-adj 500 busybox sh -c 'ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj'
     expect_output $'77\n88\n500'
     [ -z "$(hull ps -aq)" ]
+}
+
+@test "an engine that may not lower its own score starts containers all the same; the score 0 asked for by nobody is no error" {
+    need_tool setpriv
+    hulld_stop
+    cat >"$T/lowered" <<-'END'
+	#!/bin/sh
+	echo 300 >/proc/self/oom_score_adj
+	exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource "$@"
+	END
+    chmod +x "$T/lowered"
+    hulld_as=("$T/lowered")
+    hulld_start
+    run -0 hull run --rm busybox cat /proc/self/oom_score_adj
+    ((output >= 300)) || fail "$output"
+    run -0 hull run --rm --oom-score-adj 500 busybox cat /proc/self/oom_score_adj
+    expect_output 500
 }
 
 # bats test_tags=smoke

@@ -321,10 +321,16 @@ END
     sh_c 'ulimit -n; ulimit -Hn'
     run -0 rt run c1
     expect_output $'66\n77'
-    if ! capsh --has-p=cap_sys_resource 2>/dev/null; then
-        config '.process.rlimits = [{"type": "RLIMIT_NOFILE", "hard": 99999999, "soft": 66}]'
+    local above=$(($(ulimit -Hq) + 1))
+    if has_capability 24; then # CAP_SYS_RESOURCE
+        config --argjson l "$above" '.process.rlimits = [{"type": "RLIMIT_MSGQUEUE", "hard": $l, "soft": $l}] | .process.oomScoreAdj = -500'
+        sh_c "grep 'Max msgqueue' /proc/self/limits; cat /proc/self/oom_score_adj"
+        run -0 rt run c1
+        expect_match "^Max msgqueue size +$above +$above .*"$'\n-500$'
+    else
+        config --argjson l "$above" '.process.rlimits = [{"type": "RLIMIT_MSGQUEUE", "hard": $l, "soft": 66}]'
         run -1 rt run c1
-        [[ $output == *"error setting rlimit type 7: operation not permitted"* ]]
+        [[ $output == *"error setting rlimit type 12: operation not permitted"* ]]
         nothing_left c1
         config '.process.rlimits = [] | .process.oomScoreAdj = -500'
         run -1 rt run c1

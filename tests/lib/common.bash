@@ -93,6 +93,9 @@ need_tool() {
     done
 }
 
+# has_capability NUMBER: whether we have it (24 is CAP_SYS_RESOURCE).
+has_capability() { (("0x$(sed -n 's/^CapEff:\t//p' /proc/self/status)" >> $1 & 1)); }
+
 # background NAME COMMAND...: start a program of the test in its network namespace; its output goes to $T/log/NAME, its pid to $T/pid/NAME.
 background() {
     local name=$1

@@ -1,7 +1,7 @@
 # A private engine: hulld with its own hull-containerd, folders, socket and network namespace; or one of the two alone.
 #
 #   load ../lib/common; load ../lib/hull
-#   hulld_start [FLAG...]        hulld; sets DOCKER_HOST, so that `hull` and `docker` talk to it
+#   hulld_start [FLAG...]        hulld; sets DOCKER_HOST, so that `hull` and `docker` talk to it; hulld_as is a command before it
 #   hulld_own_etc                before it: an /etc of its own, for --userns-remap daemon
 #   hulld_stop [SIGNAL]
 #   containerd_start [FLAG...]   hull-containerd alone; `our_ctr ARG...` talks to it
@@ -11,12 +11,13 @@
 
 # --- hulld -----------------------------------------------------------------------------------------------------------
 
+hulld_as=()
 hulld_start() {
     need hulld hull-containerd containerd-shim-hull-v2
     [ -n "${test_netns:-}" ] || net_begin
     export DOCKER_HOST=unix://$T/hull.sock
     [ -e "$T/daemon.json" ] || printf '{}\n' >"$T/daemon.json"
-    background hulld "$T/bin/hulld" --config-file "$T/daemon.json" --data-root "$T/data" --exec-root "$T/exec" \
+    background hulld "${hulld_as[@]}" "$T/bin/hulld" --config-file "$T/daemon.json" --data-root "$T/data" --exec-root "$T/exec" \
         --pidfile "$T/hulld.pid" --cgroup-parent "/$(test_cgroup)" -H "$DOCKER_HOST" "$@"
     wait_until -t 30 hulld_answers
 }
