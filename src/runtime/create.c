@@ -152,7 +152,8 @@ static int make_own_cgroup(struct create *c, struct err *e)
     if (c->unit.name != NULL) /* systemd wants to see the process first: join_unit */
         return 0;
     c->made_cgroup = true;
-    TRY(cgroup_create(&c->cgroup, e));
+    if (cgroup_create(&c->cgroup, e) < 0)
+        return err_wrap(e, "unable to apply cgroup configuration");
     return cgroup_door_open(&c->cgroup, &c->launch.door, e);
 }
 
@@ -162,9 +163,11 @@ int create_make_cgroup(struct create *c, struct err *e)
     const char *wanted = c->spec.linux_->cgroups_path;
     if (make_own_cgroup(c, e) == 0)
         return 0;
-    if ((wanted != NULL && *wanted != '\0') || c->limits.writes.n > 0 ||
-        !rootless_forgives(c->o->rootless, e))
+    if ((wanted != NULL && *wanted != '\0') || !rootless_forgives(c->o->rootless, e))
         return -1;
+    if (c->limits.writes.n > 0)
+        return err_wrap(e, "rootless needs no limits + no cgrouppath when no permission is granted "
+                           "for cgroups");
     err_clear(e);
     c->made_cgroup = false;
     c->cgroup.dirs.n = 0;

@@ -90,8 +90,8 @@ nothing_of_user_left() {
     refused '.process.user.uid = 7' 'cannot setuid to unmapped uid 7 in user namespace'
     refused '.mounts |= map(if .destination == "/dev/pts" then .options += ["gid=5"] else . end)' 'cannot specify gid=5 mount options for unmapped gid in rootless containers'
     refused '.mounts += [{source: "/tmp", destination: "/x", options: ["bind", "idmap"]}]' 'id-mapped mounts are not supported for rootless containers'
-    refused '.linux.resources.memory.limit = 33554432' 'permission denied'
-    refused '.linux.cgroupsPath = "/nobody/c1"' 'permission denied'
+    refused '.linux.resources.memory.limit = 33554432' 'rootless needs no limits + no cgrouppath when no permission is granted for cgroups: unable to apply cgroup configuration: '
+    refused '.linux.cgroupsPath = "/nobody/c1"' 'unable to apply cgroup configuration: '
     refused '.linux.uidMappings = [{containerID: 0, hostID: 0, size: 10}]' 'newuidmap failed'
 }
 
