@@ -35,7 +35,7 @@ cpu_us() { # CONTAINER: processor time used, in microseconds
 @test "--cpus 0.5 gives half a processor" {
     hull run -d --name box --cpus 0.5 busybox sh -c 'while :; do :; done'
     local share=0 try from used
-    for try in {1..15}; do # a busy machine may give less, never more
+    for try in {1..8}; do # a busy machine may give less, never more
         from=$(date +%s%6N) used=$(cpu_us box)
         sleep 2
         used=$(($(cpu_us box) - used))
@@ -43,9 +43,11 @@ cpu_us() { # CONTAINER: processor time used, in microseconds
         [ $share -le 55 ] || fail "$share % in try $try"
         [ $share -lt 45 ] || break
     done
-    [ $share -ge 45 ] || fail "only $share %"
     hull rm -f box
+    [ $share -ge 45 ] || ! busy || skip "the machine is so busy that it gives $share %"
+    [ $share -ge 45 ] || fail "only $share %"
 }
+busy() { awk -v n="$(nproc)" '{exit $1 <= n}' /proc/loadavg; }
 
 @test "--pids-limit stops a fork bomb" {
     hull run -d --name box --pids-limit 25 busybox sh -c 'bomb() { bomb | bomb & }; bomb; exec sleep 1000'
