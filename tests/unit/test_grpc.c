@@ -422,7 +422,14 @@ static void expect_deadline(struct world *w, const char *method)
         struct grpc_opts o = GRPC_OPTS(.timeout_ms = ms);
         int64_t start = time_mono_ns();
         assert_true(ms < 10000);
-        assert_err(call_empty(w, method, &o, &e), ERR_TIMEOUT, "context deadline exceeded");
+        err_clear(&e);
+        assert_int_equal(call_empty(w, method, &o, &e), -1);
+        if (ms > 50 && e.kind == ERR_EXHAUSTED) { /* an earlier one's handler is yet to run */
+            (void)poll(NULL, 0, (int)ms);
+            continue;
+        }
+        assert_int_equal(e.kind, ERR_TIMEOUT);
+        assert_non_null(strstr(e.msg, "context deadline exceeded"));
         assert_true(time_mono_ns() - start < (ms + 5000) * NS_PER_MS);
     }
     wait_cancelled(w);
