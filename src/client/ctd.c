@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "types/registry_job.h"
 
 enum { CONNECT_MS = 2000, RETRY_FOR_MS = 10000, PAUSE_MIN_MS = 10, PAUSE_MAX_MS = 500 };
 
@@ -121,9 +122,11 @@ static int64_t connect_deadline(const struct ctd_opts *o)
     return time_mono_ns() + ms * NS_PER_MS;
 }
 
-/* The options of gRPC for those of ours; md has room for two. */
+enum { MD_MAX = 3 };
+
+/* The options of gRPC for those of ours. */
 static struct grpc_opts grpc_opts_of(const struct ctd *c, const struct ctd_opts *o,
-                                     struct grpc_md md[static 2])
+                                     struct grpc_md md[static MD_MAX])
 {
     struct grpc_opts g = GRPC_OPTS(.metadata = md, .n_metadata = 1, .timeout_ms = o->timeout_ms);
 
@@ -131,6 +134,8 @@ static struct grpc_opts grpc_opts_of(const struct ctd *c, const struct ctd_opts 
     md[0] = (struct grpc_md){"containerd-namespace", c->ns};
     if (o->lease != NULL)
         md[g.n_metadata++] = (struct grpc_md){"containerd-lease", o->lease};
+    if (o->settings != NULL)
+        md[g.n_metadata++] = (struct grpc_md){REGISTRY_SETTINGS_KEY, o->settings};
     return g;
 }
 
@@ -151,7 +156,7 @@ int ctd_call(struct ctd *c, const char *path, const ProtobufCMessage *req,
     const struct ctd_opts none = CTD_OPTS();
     const struct ctd_opts *o = opts != NULL ? opts : &none;
     struct grpc_client *conn = NULL;
-    struct grpc_md md[2];
+    struct grpc_md md[MD_MAX];
     struct grpc_opts g = grpc_opts_of(c, o, md);
     int64_t began_ns = time_mono_ns();
     int r;
@@ -169,7 +174,7 @@ int ctd_stream(struct ctd *c, const char *path, const struct ctd_opts *opts,
     const struct ctd_opts none = CTD_OPTS();
     const struct ctd_opts *o = opts != NULL ? opts : &none;
     struct grpc_client *conn = NULL;
-    struct grpc_md md[2];
+    struct grpc_md md[MD_MAX];
     struct grpc_opts g = grpc_opts_of(c, o, md);
     int r;
 

@@ -18,9 +18,10 @@ struct ctd;
 
 /* Options of one call. Start from CTD_OPTS: an absent fd is -1. */
 struct ctd_opts {
-    const char *lease;  /* the lease that owns what the call makes; NULL: none */
-    int64_t timeout_ms; /* 0: none */
-    int cancel_fd;      /* readable means: give up; -1: none */
+    const char *lease;    /* the lease that owns what the call makes; NULL: none */
+    const char *settings; /* REGISTRY_SETTINGS_KEY, for a supervisor of ours; NULL: none */
+    int64_t timeout_ms;   /* 0: none */
+    int cancel_fd;        /* readable means: give up; -1: none */
 };
 
 #define CTD_OPTS(...)                \

@@ -16,9 +16,10 @@
 #include "proto/streaming.pb-c.h"
 #include "proto/transfer.pb-c.h"
 #include "proto/transfer_types.pb-c.h"
-#include "types/oci_descriptor.h"
+#include "types/registry_job.h"
 
 enum {
+    SETTINGS_MAX = 64 << 10,   /* bytes, as metadata */
     DATA_CHUNK = 32 << 10,     /* bytes in one message; the original takes no longer ones */
     EXPORT_WINDOW = 512 << 10, /* bytes an export may be ahead of us */
 };
@@ -34,6 +35,7 @@ struct xfer {
     int cancel_fd;
 
     const struct transfer_auth *credentials;
+    const struct registry_settings *settings;
     const char *reference; /* that they are for */
     transfer_progress_fn *on_progress;
     transfer_read_fn *read;
@@ -86,10 +88,15 @@ static int start(struct xfer *x, const ProtobufCMessage *source,
                  const ProtobufCMessage *destination, const char *progress_id, struct err *e)
 {
     struct ctd_opts o = CTD_OPTS();
+    auto_buf struct buf settings = BUF_MAX(SETTINGS_MAX);
     Transfer__TransferOptions options = TRANSFER__TRANSFER_OPTIONS__INIT;
     Transfer__TransferRequest req = TRANSFER__TRANSFER_REQUEST__INIT;
 
     o.cancel_fd = x->cancel_fd;
+    if (x->settings != NULL) {
+        json_write(&registry_settings_json, x->settings, &settings);
+        o.settings = buf_cstr(&settings);
+    }
     req.source = pb_any_new(source, x->a);
     req.destination = pb_any_new(destination, x->a);
     options.progress_stream = (char *)progress_id;
@@ -349,6 +356,7 @@ int ctd_pull(struct ctd *c, const struct transfer_pull *p, struct err *e)
                                .a = arena_new(),
                                .cancel_fd = p->cancel_fd,
                                .credentials = p->auth,
+                               .settings = p->settings,
                                .on_progress = p->progress,
                                .arg = p->arg};
     Types__Platform platform = TYPES__PLATFORM__INIT, *platforms[] = {&platform};
@@ -385,6 +393,7 @@ int ctd_push(struct ctd *c, const struct transfer_pull *p, struct err *e)
                                .a = arena_new(),
                                .cancel_fd = p->cancel_fd,
                                .credentials = p->auth,
+                               .settings = p->settings,
                                .on_progress = p->progress,
                                .arg = p->arg};
     Transfer__RegistryResolver resolver = TRANSFER__REGISTRY_RESOLVER__INIT;

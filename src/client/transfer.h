@@ -33,13 +33,14 @@ struct transfer_auth {
 };
 
 struct transfer_pull {
-    const char *reference;            /* full, with tag or digest */
-    const char *store_as;             /* image name to write; NULL: reference */
-    const char *os, *arch, *variant;  /* platform; NULL: the daemon's own */
-    const struct transfer_auth *auth; /* NULL: anonymous */
-    const char *host_dir;             /* directory of hosts.toml files; NULL: none */
-    const char *snapshotter;          /* unpacked into this one; NULL: not unpacked */
-    int cancel_fd;                    /* readable means: give up; -1: none */
+    const char *reference;                    /* full, with tag or digest */
+    const char *store_as;                     /* image name to write; NULL: reference */
+    const char *os, *arch, *variant;          /* platform; NULL: the daemon's own */
+    const struct transfer_auth *auth;         /* NULL: anonymous */
+    const char *host_dir;                     /* directory of hosts.toml files; NULL: none */
+    const struct registry_settings *settings; /* types/registry_job.h; NULL: the defaults */
+    const char *snapshotter;                  /* unpacked into this one; NULL: not unpacked */
+    int cancel_fd;                            /* readable means: give up; -1: none */
     transfer_progress_fn *progress;
     void *arg;
 };

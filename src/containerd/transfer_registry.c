@@ -13,7 +13,7 @@
 #include "store/pull.h"
 #include "store/push.h"
 
-enum { REPORT_MS = 100, AUTH_MS = 60000 };
+enum { REPORT_MS = 100, AUTH_MS = 60000, PARALLEL_MAX = 1000, ATTEMPTS_MAX = 1000 };
 
 /* The words of containerd 2's own pulls, and two for what it reports otherwise. */
 static const char *const pull_events[] = {
@@ -129,6 +129,21 @@ static const char *const *headers_of(const Transfer__RegistryResolver *r, struct
     return v;
 }
 
+/* What a hulld adds to its calls. */
+static int read_settings(struct transfer *x, struct registry_opts *o, struct registry_settings *out,
+                         struct err *e)
+{
+    const char *text = grpc_call_metadata(x->call, REGISTRY_SETTINGS_KEY);
+    *out = (struct registry_settings){0};
+    if (text != NULL && json_parse(&registry_settings_json, out, text, strlen(text), x->a, e) < 0)
+        return err_wrap(e, REGISTRY_SETTINGS_KEY);
+    out->downloads = MIN(MAX(out->downloads, 0), PARALLEL_MAX);
+    out->uploads = MIN(MAX(out->uploads, 0), PARALLEL_MAX);
+    o->attempts = (int)MIN(MAX(out->attempts, 0), ATTEMPTS_MAX);
+    o->proxies = (struct registry_proxies){out->http_proxy, out->https_proxy, out->no_proxy};
+    return 0;
+}
+
 static int read_resolver(struct transfer *x, const Transfer__RegistryResolver *r,
                          struct registry_opts *o, struct err *e)
 {
@@ -160,12 +175,15 @@ int transfer_pull(struct transfer *x, const void *source, const void *destinatio
                            .progress = on_pull,
                            .arg = x};
     struct pull_result done;
+    struct registry_settings set;
     auto_registry_source struct image_source *src = NULL;
     struct ref ref;
     x->reference = from->reference;
     TRY(ref_parse_full(from->reference, &ref, e));
     TRY(transfer_check_unpacks(to, e));
     TRY(read_resolver(x, from->resolver, &ro, e));
+    TRY(read_settings(x, &ro, &set, e));
+    po.max_parallel = (int)set.downloads;
     if (to->n_platforms > 0)
         po.platform = transfer_platform(x->a, to->platforms[0]);
     else if (to->n_unpacks > 0)
@@ -230,6 +248,7 @@ int transfer_push(struct transfer *x, const void *source, const void *destinatio
                            .progress = on_push,
                            .arg = x};
     auto_registry_target struct image_target *target = NULL;
+    struct registry_settings set;
     struct image_record rec;
     struct ref ref;
     x->reference = to->reference;
@@ -237,6 +256,8 @@ int transfer_push(struct transfer *x, const void *source, const void *destinatio
     TRY(image_get(x->d->store, &x->sc, *from->name != '\0' ? from->name : to->reference, x->a, &rec,
                   e));
     TRY(read_resolver(x, to->resolver, &ro, e));
+    TRY(read_settings(x, &ro, &set, e));
+    po.max_parallel = (int)set.uploads;
     po.target = &rec.target;
     const struct transfer_report begin = {
         .event = arena_printf(x->a, "Pushing to OCI Registry (%s)", to->reference),

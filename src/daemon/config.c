@@ -104,6 +104,17 @@ static void set_defaults(struct daemon_config *c)
     c->shm_bytes = 64 << 20;
 }
 
+/* daemon.json and flags come before the environment, as in dockerd. */
+static void fill_in_proxies(struct registry_settings *r)
+{
+    const char **const values[] = {&r->http_proxy, &r->https_proxy, &r->no_proxy};
+    static const char *const names[][2] = {
+        {"HTTP_PROXY", "http_proxy"}, {"HTTPS_PROXY", "https_proxy"}, {"NO_PROXY", "no_proxy"}};
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        for (size_t k = 0; k < 2 && *values[i] == NULL; k++)
+            *values[i] = getenv(names[i][k]); /* NOLINT(concurrency-mt-unsafe): main, as below */
+}
+
 /* What depends on what was given. */
 static void fill_in(struct daemon_config *c)
 {
@@ -116,6 +127,7 @@ static void fill_in(struct daemon_config *c)
         vec_push_in(c->arena, &c->hosts, arena_strdup(c->arena, "unix:///var/run/docker.sock"));
     if (c->tlsverify)
         c->tls = true;
+    fill_in_proxies(&c->registry);
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): main, no other thread yet */
     const char *min = getenv("DOCKER_MIN_API_VERSION");
     c->min_api_version = or_else(min, c->min_api_version);
@@ -134,8 +146,24 @@ static int check_mirror(const char *url, struct err *e)
     return 0;
 }
 
+static int check_registry(const struct registry_settings *r, struct err *e)
+{
+    const struct {
+        const char *what;
+        int64_t value;
+    } numbers[] = {{"concurrent downloads", r->downloads},
+                   {"concurrent uploads", r->uploads},
+                   {"download attempts", r->attempts}};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (numbers[i].value < 0)
+            return err_set(e, ERR_INVALID, "invalid max %s: %lld", numbers[i].what,
+                           (long long)numbers[i].value);
+    return 0;
+}
+
 static int check(const struct daemon_config *c, struct err *e)
 {
+    TRY(check_registry(&c->registry, e));
     vec_each(m, &c->registry_mirrors)
         TRY(check_mirror(*m, e));
     enum log_level level;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "engine/engine.h"
+#include "types/registry_job.h"
 
 struct daemon_config {
     struct arena *arena; /* everything below lives in it */
@@ -38,6 +39,7 @@ struct daemon_config {
     bool no_new_privileges;
     const char *seccomp_profile, *userns_remap;
     const char *signature_policy;
+    struct registry_settings registry;
     struct strv labels, insecure_registries, registry_mirrors;
 
     const char *bridge, *bip, *fixed_cidr, *host_ip;
@@ -73,6 +75,7 @@ enum opt_kind {
     OPT_MAP,      /* key=value; an object in the file */
     OPT_RUNTIMES, /* name=path; an object of objects in the file */
     OPT_POOLS,    /* base=...,size=...; an array of objects in the file */
+    OPT_PROXIES,  /* an object with the flags of the proxies, in the file only */
     OPT_ANY,      /* whatever it is: of options without effect */
 };
 

@@ -27,6 +27,17 @@ static const struct daemon_option *find_key(const char *key)
     return NULL;
 }
 
+/* A flag that stands inside of an object in the file: those of "proxies". */
+static const struct daemon_option *find_inner(const char *key)
+{
+    static const char *const keys[] = {"http-proxy", "https-proxy", "no-proxy"};
+    for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+        for (size_t i = 0; strcmp(key, keys[k]) == 0 && i < n_daemon_options; i++)
+            if (strcmp(daemon_options[i].flag, key) == 0)
+                return &daemon_options[i];
+    return NULL;
+}
+
 static int bad_type(const struct daemon_option *o, const char *wanted, struct err *e)
 {
     return err_set(e, ERR_INVALID, "%s: expected %s", key_of(o), wanted);
@@ -125,6 +136,21 @@ static int set_object(struct daemon_config *c, const struct daemon_option *o, st
     return 0;
 }
 
+static int set_proxies(struct daemon_config *c, const struct daemon_option *o,
+                       struct json_object *v, struct err *e)
+{
+    if (!json_object_is_type(v, json_type_object))
+        return bad_type(o, "an object", e);
+    struct json_object_iter it;
+    json_object_object_foreachC(v, it)
+    {
+        if (!json_object_is_type(it.val, json_type_string))
+            return bad_type(o, "an object of strings", e);
+        TRY(set_text(c, find_inner(it.key), json_object_get_string(it.val), e));
+    }
+    return 0;
+}
+
 static int set_value(struct daemon_config *c, const struct daemon_option *o, struct json_object *v,
                      struct err *e)
 {
@@ -151,21 +177,47 @@ static int set_value(struct daemon_config *c, const struct daemon_option *o, str
     case OPT_MAP:
     case OPT_RUNTIMES:
         return set_object(c, o, v, e);
+    case OPT_PROXIES:
+        return set_proxies(c, o, v, e);
     default:
         return 0;
     }
+}
+
+typedef void each_key_fn(struct buf *out, const struct daemon_option *o, const char *key,
+                         struct json_object *val, const char *const *from_flag);
+
+/* All keys, those of "proxies" in its place, as dockerd reads them. o: NULL if unknown. */
+static void each_key(struct json_object *doc, each_key_fn *fn, const char *const *from_flag,
+                     struct buf *out)
+{
+    struct json_object_iter it, inner;
+    json_object_object_foreachC(doc, it)
+    {
+        const struct daemon_option *o = find_key(it.key);
+        if (o == NULL || o->kind != OPT_PROXIES || !json_object_is_type(it.val, json_type_object)) {
+            fn(out, o, it.key, it.val, from_flag);
+            continue;
+        }
+        json_object_object_foreachC(it.val, inner)
+        {
+            fn(out, find_inner(inner.key), inner.key, inner.val, from_flag);
+        }
+    }
+}
+
+static void tell_unknown(struct buf *out, const struct daemon_option *o, const char *key,
+                         struct json_object *val UNUSED, const char *const *from_flag UNUSED)
+{
+    if (o == NULL)
+        buf_printf(out, "%s%s", out->n > 0 ? ", " : "", key);
 }
 
 /* All unknown keys in one message. */
 static int check_keys(struct json_object *doc, struct err *e)
 {
     auto_buf struct buf unknown = BUF_MAX(1000);
-    struct json_object_iter it;
-    json_object_object_foreachC(doc, it)
-    {
-        if (find_key(it.key) == NULL)
-            buf_printf(&unknown, "%s%s", unknown.n > 0 ? ", " : "", it.key);
-    }
+    each_key(doc, tell_unknown, NULL, &unknown);
     if (unknown.n == 0)
         return 0;
     return err_set(e, ERR_INVALID,
@@ -173,20 +225,26 @@ static int check_keys(struct json_object *doc, struct err *e)
                    buf_cstr(&unknown));
 }
 
+static void tell_twice(struct buf *out, const struct daemon_option *o, const char *key,
+                       struct json_object *val, const char *const *from_flag)
+{
+    auto_arena struct arena *a = arena_new();
+    const char *flag = from_flag[o - daemon_options], *file = json_object_get_string(val);
+    if (flag == NULL || o->kind == OPT_RUNTIMES)
+        return;
+    if (find_inner(key) != NULL) {
+        flag = registry_proxy_shown(flag, a);
+        file = registry_proxy_shown(file, a);
+    }
+    buf_printf(out, "%s%s: (from flag: %s, from file: %s)", out->n > 0 ? ", " : "", key, flag,
+               file);
+}
+
 /* Nothing may be said twice; runtimes are put together. */
 static int check_twice(struct json_object *doc, const char *const *from_flag, struct err *e)
 {
     auto_buf struct buf twice = BUF_MAX(1000);
-    struct json_object_iter it;
-    json_object_object_foreachC(doc, it)
-    {
-        const struct daemon_option *o = find_key(it.key);
-        const char *flag = from_flag[o - daemon_options];
-        if (flag == NULL || o->kind == OPT_RUNTIMES)
-            continue;
-        buf_printf(&twice, "%s%s: (from flag: %s, from file: %s)", twice.n > 0 ? ", " : "", it.key,
-                   flag, json_object_get_string(it.val));
-    }
+    each_key(doc, tell_twice, from_flag, &twice);
     if (twice.n == 0)
         return 0;
     return err_set(e, ERR_INVALID,

@@ -177,6 +177,7 @@ static int open_engine(struct daemon *d, const char *address, const char *helper
         .ignore_foreign_firewall = c->respect_firewalls,
         .insecure_registries = &c->insecure_registries,
         .signature_policy = c->signature_policy,
+        .registry = &c->registry,
         .registry_mirrors = &c->registry_mirrors,
         .labels = &c->labels,
         .userns = d->userns,

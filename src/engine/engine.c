@@ -18,6 +18,7 @@
 #include "engine/stores.h"
 #include "sys/fd.h"
 #include "sys/path.h"
+#include "types/registry_job.h"
 
 static const struct engine_runtime builtin_runtimes[] = {
     {"hull", "io.containerd.hull.v2", NULL},
@@ -26,6 +27,7 @@ static const struct engine_runtime builtin_runtimes[] = {
 
 static void fill_defaults(struct engine_opts *o)
 {
+    static const struct registry_settings no_settings = {0};
 #define DEFAULT(member, value) \
     if (o->member == 0)        \
     o->member = (value)
@@ -38,6 +40,7 @@ static void fill_defaults(struct engine_opts *o)
     DEFAULT(log_driver, "json-file");
     DEFAULT(shm_bytes, 64LL << 20);
     DEFAULT(version, HULL_VERSION);
+    DEFAULT(registry, &no_settings);
 #undef DEFAULT
     if (!o->has_stop_timeout)
         o->stop_timeout_s = 10;

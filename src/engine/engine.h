@@ -21,6 +21,7 @@
 
 struct engine;
 struct ctd;
+struct registry_settings;
 
 /* A runtime that containers may ask for by name ("hull", "runc"). */
 struct engine_runtime {
@@ -59,8 +60,9 @@ struct engine_opts {
     int mtu;
     const char *nft_table; /* name of our nft table [hull] */
     bool no_icc, no_ip_masq, no_ip_forward, no_firewall, ignore_foreign_firewall;
-    const struct strv *insecure_registries; /* besides loopback */
-    const struct strv *registry_mirrors;    /* URLs, for docker.io */
+    const struct strv *insecure_registries;   /* besides loopback */
+    const struct strv *registry_mirrors;      /* URLs, for docker.io */
+    const struct registry_settings *registry; /* limits and proxies (types/registry_job.h) */
     const char *signature_policy; /* path of the policy file; [none: any image may be run] */
     const struct strv *labels;    /* of the daemon */
     const char *version;          /* [HULL_VERSION] */

@@ -117,7 +117,8 @@ static int send_name(struct push *p, const char *reference, const char *stored, 
                                     .host_dir = p->host_dir,
                                     .cancel_fd = p->o->cancel_fd,
                                     .progress = on_progress,
-                                    .arg = p};
+                                    .arg = p,
+                                    .settings = p->g->o.registry};
 
     return ctd_push(p->g->ctd, &t, e);
 }

@@ -164,6 +164,7 @@ static int transfer(struct engine *g, const struct ref *ref, const struct pull_o
                                             registry_auth_read(o->auth, r->a), o->cancel_fd};
     struct transfer_pull p = {.store_as = full,
                               .auth = question.auth,
+                              .settings = g->o.registry,
                               .snapshotter = g->o.snapshotter,
                               .cancel_fd = o->cancel_fd,
                               .progress = on_progress,

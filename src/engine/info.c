@@ -13,6 +13,7 @@
 #include "sys/cgroup.h"
 #include "sys/path.h"
 #include "types/oci_image.h"
+#include "types/registry_job.h"
 #include "types/system.h"
 
 #define API_VERSION "1.51"
@@ -242,9 +243,9 @@ int engine_info(struct engine *g, int api, struct buf *out, struct err *e)
         .system_time_ns = time_now_ns(),
         .logging_driver = g->o.log_driver,
         .docker_root_dir = g->o.data_root,
-        .http_proxy = "",
-        .https_proxy = "",
-        .no_proxy = "",
+        .http_proxy = registry_proxy_shown(g->o.registry->http_proxy, a),
+        .https_proxy = registry_proxy_shown(g->o.registry->https_proxy, a),
+        .no_proxy = g->o.registry->no_proxy,
         .server_version = g->o.version,
         .swarm = {.node_id = "", .node_addr = "", .local_node_state = "inactive", .error = ""},
         .live_restore = true,

@@ -39,6 +39,7 @@ int registry_ask(struct engine *g, struct registry_job *job, const char *domain,
     auto_buf struct buf doc = BUF_MAX(1 << 20), answer = BUF_MAX(JOB_DOC_MAX);
 
     TRY(registry_host_dir(g, domain, a, &job->host_dir, e));
+    job->settings = (struct registry_settings *)(uintptr_t)g->o.registry; /* only written out */
     if (auth != NULL) {
         job->username = auth->username;
         job->password = auth->password;

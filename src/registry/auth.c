@@ -196,6 +196,7 @@ int auth_token(struct http_pool *pool, const struct http_request *how, const str
                               .insecure = how->insecure,
                               .stall_ms = how->stall_ms,
                               .connect_ms = how->connect_ms,
+                              .proxies = how->proxies,
                               .cancel_fd = how->cancel_fd};
     if (strncmp(c->realm, "https://", 8) != 0 &&
         (strncmp(c->realm, "http://", 7) != 0 || (secret && !how->insecure)))

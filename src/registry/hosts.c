@@ -5,10 +5,12 @@
 #include "registry/hosts.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/str.h"
+#include "base/time.h"
 #include "base/toml.h"
 #include "sys/path.h"
 #include "types/reference.h"
@@ -24,6 +26,7 @@ enum { HOSTS_MAX = 32 };
 struct server {
     const char *url; /* as written: "https://x", "x:5000", "http://x/path" */
     unsigned can;
+    int dial_ms; /* 0: not given */
     bool can_given, skip_verify, override_path, tls_given;
     struct strv ca, client; /* client: certificate, key, certificate, key ... */
     struct strv headers;
@@ -55,6 +58,15 @@ static int set_bool(const struct toml_item *item, bool *out, struct err *e)
     if (item->kind == TOML_WORD && (*out || strcmp(item->text, "false") == 0))
         return 0;
     return err_set(e, ERR_INVALID, "%s: expected true or false", item->path[item->n_path - 1]);
+}
+
+static int set_dial_timeout(struct server *s, const char *text, struct err *e)
+{
+    int64_t ns;
+    if (!dur_parse(str_of(text), &ns) || ns < 0 || ns / NS_PER_MS > INT_MAX)
+        return err_set(e, ERR_INVALID, "dial_timeout: invalid duration \"%.100s\"", text);
+    s->dial_ms = (int)((ns + NS_PER_MS - 1) / NS_PER_MS);
+    return 0;
 }
 
 static int add_capability(struct server *s, const char *name, struct err *e)
@@ -100,6 +112,8 @@ static int set_key(struct reading *r, struct server *s, const char *key,
     }
     if (strcmp(key, "override_path") == 0)
         return set_bool(item, &s->override_path, e);
+    if (strcmp(key, "dial_timeout") == 0)
+        return set_dial_timeout(s, item->text, e);
     if (strcmp(key, "ca") == 0) {
         s->tls_given = true;
         vec_push_in(r->a, &s->ca, in_dir(r, item->text));
@@ -107,7 +121,7 @@ static int set_key(struct reading *r, struct server *s, const char *key,
         s->tls_given = true;
         add_client(r, s, item);
     }
-    return 0; /* others (dial_timeout) tune what needs no tuning here */
+    return 0; /* of later versions */
 }
 
 static int on_item(void *arg, const struct toml_item *item, struct err *e)
@@ -254,6 +268,7 @@ static int add_server(const struct server *s, bool origin, struct arena *a,
                               .can = s->can,
                               .origin = origin,
                               .insecure = s->skip_verify,
+                              .connect_ms = s->dial_ms,
                               .headers = s->headers};
     TRY(read_ca(s, a, &h.ca, e));
     if (s->client.n >= 2) {

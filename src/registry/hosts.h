@@ -21,6 +21,7 @@ struct registry_host {
     bool origin;                      /* the registry itself, no mirror */
     bool insecure;                    /* certificates are not checked */
     bool tls_maybe;                   /* the next host is this one without TLS */
+    int connect_ms;                   /* 0: as the options say */
     const char *ca;                   /* PEM text beside the system's; NULL */
     const char *cert_file, *key_file; /* NULL */
     struct strv headers;              /* "Name: value" */

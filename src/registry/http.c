@@ -247,6 +247,38 @@ static void set_tls(struct flight *f)
     }
 }
 
+static bool is_loopback(const char *url)
+{
+    const char *host = strstr(url, "://");
+    if (host == NULL)
+        return false;
+    host += 3;
+    auto_free char *domain = mem_strndup(host, strcspn(host, "/?"));
+    return ref_domain_is_loopback(domain);
+}
+
+static const char *given(const char *s)
+{
+    return s != NULL && s[0] != 0 ? s : NULL;
+}
+
+static void set_proxy(struct flight *f)
+{
+    const struct http_request *rq = f->rq;
+    const struct registry_proxies *p = rq->proxies;
+    if (is_loopback(rq->url)) {
+        curl_easy_setopt(f->curl, CURLOPT_NOPROXY, "*");
+        return;
+    }
+    if (p == NULL)
+        return;
+    const char *proxy = given(strncmp(rq->url, "https://", 8) == 0 ? p->https : p->http);
+    if (proxy != NULL)
+        curl_easy_setopt(f->curl, CURLOPT_PROXY, proxy);
+    if (given(p->none) != NULL)
+        curl_easy_setopt(f->curl, CURLOPT_NOPROXY, p->none);
+}
+
 static void set_options(struct flight *f, struct curl_slist *headers)
 {
     const struct http_request *rq = f->rq;
@@ -275,6 +307,7 @@ static void set_options(struct flight *f, struct curl_slist *headers)
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
     set_method(f);
     set_tls(f);
+    set_proxy(f);
     if (rq->user != NULL) {
         curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(c, CURLOPT_USERNAME, rq->user);

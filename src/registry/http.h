@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "types/image_source.h"
+#include "registry/registry.h"
 
 struct http_pool;
 
@@ -35,6 +35,7 @@ struct http_request {
     bool insecure;                    /* certificates are not checked */
     int64_t offset;                   /* Range: bytes from here on */
     int stall_ms, connect_ms, cancel_fd;
+    const struct registry_proxies *proxies; /* NULL: the environment's */
     image_sink_fn *sink; /* gets the body of a 200 or 206; NULL: it goes into reply->body */
     int (*begin)(void *arg, int status,
                  struct err *e); /* before the first byte for sink; may be NULL */

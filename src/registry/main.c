@@ -70,6 +70,10 @@ static int run(struct work *w, struct err *e)
                                                .registry_token = w->job.registry_token},
                                      .host_dir = w->job.host_dir,
                                      .attempts = 2}; /* somebody is waiting for the answer */
+    const struct registry_settings *set = w->job.settings;
+    if (set != NULL)
+        w->opts.proxies =
+            (struct registry_proxies){set->http_proxy, set->https_proxy, set->no_proxy};
     for (size_t i = 0; i < ARRAY_LEN(ops); i++)
         if (w->job.op != NULL && strcmp(ops[i].name, w->job.op) == 0)
             return ops[i].run(w, e);

@@ -20,6 +20,12 @@ struct registry_creds {
     const char *registry_token; /* a bearer token, sent as it is */
 };
 
+/* URLs of proxies; NULL: what the environment says. Loopback is always asked directly. */
+struct registry_proxies {
+    const char *http, *https; /* by the scheme of what is asked for */
+    const char *none;         /* hosts that are asked directly: names, suffixes, networks */
+};
+
 struct registry_opts {
     struct registry_creds creds; /* for the reference's own registry only */
     /** Asked once a host that wants credentials, when creds is empty or for a mirror (which never
@@ -34,6 +40,7 @@ struct registry_opts {
     int connect_ms;       /* 0: 30,000 */
     int attempts;         /* 0: 5 */
     int cancel_fd;        /* 0 or -1: none */
+    struct registry_proxies proxies;
     /** Extra request headers "Name: value", NULL-terminated; may be NULL. */
     const char *const *headers;
 };

@@ -275,6 +275,7 @@ struct http_request session_request(const struct session *s, const char *method)
     return (struct http_request){.method = method,
                                  .stall_ms = s->o->stall_ms,
                                  .connect_ms = s->o->connect_ms,
+                                 .proxies = &s->o->proxies,
                                  .cancel_fd = s->o->cancel_fd};
 }
 
@@ -310,6 +311,8 @@ static int attempt(struct session *s, struct peer *p, const struct http_request 
     bool ours = same_host(wanted->url, h);
     struct http_request rq = *wanted;
     rq.ca = h->ca;
+    if (h->connect_ms > 0)
+        rq.connect_ms = h->connect_ms;
     rq.insecure = h->insecure || strncmp(h->base, "http://", 7) == 0;
     if (ours) {
         rq.cert_file = h->cert_file;
@@ -380,14 +383,30 @@ static enum verdict judge(struct session *s, struct peer *p, const struct sessio
     return stay;
 }
 
-static char *url_of(const struct registry_host *h, const struct session_call *c)
+/* A host that serves for another registry is told for which, as containerd does. */
+static char *ns_of(const struct session *s, const struct registry_host *h,
+                   const struct http_request *rq)
+{
+    const char *colon = strchr(s->ref.domain, ':'), *name = s->ref.domain;
+    bool reads = strcmp(rq->method, "GET") == 0 || strcmp(rq->method, "HEAD") == 0;
+    if (!reads || strcmp(h->name, name) == 0 ||
+        (strcmp(name, "docker.io") == 0 && strcmp(h->name, "registry-1.docker.io") == 0))
+        return mem_strdup("");
+    return colon == NULL ? mem_printf("ns=%s", name)
+                         : mem_printf("ns=%.*s%%3A%s", (int)(colon - name), name, colon + 1);
+}
+
+static char *url_of(const struct session *s, const struct registry_host *h,
+                    const struct http_request *rq, const struct session_call *c)
 {
     int n = (int)strlen(h->base);
     if (c->url != NULL)
         return mem_strdup(c->url);
     if (c->v1 && str_ends(str_of(h->base), "/v2"))
         return mem_printf("%.*s1%s", n - 1, h->base, c->path);
-    return mem_printf("%s%s", h->base, c->path);
+    auto_free char *ns = ns_of(s, h, rq);
+    const char *mark = ns[0] == 0 ? "" : strchr(c->path, '?') != NULL ? "&" : "?";
+    return mem_printf("%s%s%s%s", h->base, c->path, mark, ns);
 }
 
 int session_do(struct session *s, struct http_request *rq, const struct session_call *c,
@@ -399,7 +418,7 @@ int session_do(struct session *s, struct http_request *rq, const struct session_
         enum http_failure why = HTTP_FAIL_OTHER;
         if (p == NULL)
             return err_set(e, ERR_UNAVAILABLE, "no host of %s does this", s->ref.domain);
-        auto_free char *url = url_of(p->host, c);
+        auto_free char *url = url_of(s, p->host, rq, c);
         rq->url = url;
         if (c->resume != NULL)
             c->resume(rq);

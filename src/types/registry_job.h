@@ -16,18 +16,35 @@
 #include "types/oci_descriptor.h"
 #include "types/signature.h"
 
+/* How registries are talked to, in transfers and in questions. 0 and absent: the default. */
+#define REGISTRY_SETTINGS(T, F)                                    \
+    F(T, i64, downloads, "maxConcurrentDownloads", JSON_OMITEMPTY) \
+    F(T, i64, uploads, "maxConcurrentUploads", JSON_OMITEMPTY)     \
+    F(T, i64, attempts, "maxDownloadAttempts", JSON_OMITEMPTY)     \
+    F(T, str, http_proxy, "httpProxy", JSON_OMITEMPTY)             \
+    F(T, str, https_proxy, "httpsProxy", JSON_OMITEMPTY)           \
+    F(T, str, no_proxy, "noProxy", JSON_OMITEMPTY)
+JSON_TYPE(registry_settings, REGISTRY_SETTINGS)
+
+/** The URL of a proxy as all may see it: user and password as "xxxxx:xxxxx". NULL for NULL. */
+const char *registry_proxy_shown(const char *url, struct arena *a);
+
+/* Metadata of a transfer that carries them from hulld to hull-containerd, as JSON. */
+#define REGISTRY_SETTINGS_KEY "hull-registry-settings"
+
 /* reference: complete; for login the registry's domain alone. host_dir: see registry/registry.h. */
-#define REGISTRY_JOB(T, F)                                          \
-    F(T, str, op, "op", 0)                                          \
-    F(T, str, reference, "reference", JSON_OMITEMPTY)               \
-    F(T, str, host_dir, "hostDir", JSON_OMITEMPTY)                  \
-    F(T, str, username, "username", JSON_OMITEMPTY)                 \
-    F(T, str, password, "password", JSON_OMITEMPTY)                 \
-    F(T, str, identity_token, "identityToken", JSON_OMITEMPTY)      \
-    F(T, str, registry_token, "registryToken", JSON_OMITEMPTY)      \
-    F(T, str, term, "term", JSON_OMITEMPTY) /* search: the words */ \
-    F(T, i64, limit, "limit", JSON_OMITEMPTY)                       \
-    F(T, str, platform, "platform", JSON_OMITEMPTY) /* signatures */
+#define REGISTRY_JOB(T, F)                                           \
+    F(T, str, op, "op", 0)                                           \
+    F(T, str, reference, "reference", JSON_OMITEMPTY)                \
+    F(T, str, host_dir, "hostDir", JSON_OMITEMPTY)                   \
+    F(T, str, username, "username", JSON_OMITEMPTY)                  \
+    F(T, str, password, "password", JSON_OMITEMPTY)                  \
+    F(T, str, identity_token, "identityToken", JSON_OMITEMPTY)       \
+    F(T, str, registry_token, "registryToken", JSON_OMITEMPTY)       \
+    F(T, str, term, "term", JSON_OMITEMPTY) /* search: the words */  \
+    F(T, i64, limit, "limit", JSON_OMITEMPTY)                        \
+    F(T, str, platform, "platform", JSON_OMITEMPTY) /* signatures */ \
+    F(T, obj, settings, "settings", JSON_OMITEMPTY, registry_settings)
 JSON_TYPE(registry_job, REGISTRY_JOB)
 
 /* One item of GET /images/search, and of an index's own answer. */

@@ -215,7 +215,8 @@ hulld_with_etc() {
     registry_start hub
     registry_push "$(image_file busybox)" library/busybox:latest
     registry_http= registry_address= registry_start mirror
-    mirror=$registry
+    registry_proxy asked "$registry"
+    mirror=$proxy
     registry_push "$(image_file pages)" library/pages:latest
     mkdir -p "$T/etc/docker/certs.d/docker.io"
     printf '127.0.0.1 localhost registry-1.docker.io\n' >"$T/etc/hosts"
@@ -225,6 +226,9 @@ hulld_with_etc() {
     run -0 hull pull busybox # only the origin has it
     [ "${lines[-1]}" = docker.io/library/busybox:latest ]
     run -0 hull pull -q pages # only the mirror has it
+    for what in manifests blobs; do # which is told for whom, as containerd does
+        grep -q "^GET 200 /v2/library/pages/$what/[^ ?]*?ns=docker.io " "$T/asked.requests"
+    done
     run -0 hull info --format '{{.RegistryConfig.Mirrors}}'
     [ "$output" = "[http://127.0.0.1:1 http://$mirror/]" ]
     hull tag busybox pushed:1
@@ -305,4 +309,76 @@ client_dir() { # as skopeo wants it
         [ "$(in_net skopeo inspect --tls-verify=false --raw "docker://$registry/new/$name:1" | jq -r ".layers[-1].mediaType")" = \
             "application/vnd.oci.image.layer.v1.tar+$name" ]
     done
+}
+
+# layers N REPO: an image of so many layers in the registry
+push_layers() {
+    "$top/tests/fixtures/layers.py" "$1" "$T/layers-$1"
+    in_net skopeo copy --quiet --dest-tls-verify=false ${registry_creds:+--dest-creds=$registry_creds} "oci:$T/layers-$1" "docker://$registry/$2"
+}
+
+@test "a busy registry, blobs at another host, tokens that end in the middle of a pull" {
+    net_begin
+    registry_tokens -57 # the registry grants 60 seconds more: good for three
+    registry_start
+    registry_creds=u:p push_layers 4 public/app:1
+    ln -s "$T/registry" "$T/cdn"
+    behind=$registry
+    registry_extra= registry_start cdn
+    registry_proxy elsewhere "$registry"
+    registry_proxy front "$behind" busy=2 away="$proxy"
+    hulld_start
+    run -0 hull pull -q "$proxy/public/app:1"
+    [ "$(grep -c '^GET 429 ' "$T/front.requests")" = 2 ]
+    [ "$(grep -c '^GET 307 /v2/public/app/blobs/.* auth ' "$T/front.requests")" -ge 4 ]
+    [ "$(grep -c '^GET 200 /v2/public/app/blobs/.* - ' "$T/elsewhere.requests")" -ge 4 ]
+    run -1 grep ' auth ' "$T/elsewhere.requests"
+    run -1 grep 'ns=' "$T/front.requests" # that is for mirrors
+
+    hull rmi "$proxy/public/app:1"
+    before=$(grep -c nobody "$T/tokens")
+    registry_proxy slow "$behind" late=1,4
+    run -0 hull pull -q "$proxy/public/app:1"
+    grep -q '^GET 401 /v2/public/app/blobs/.* auth ' "$T/slow.requests"
+    [ "$(grep -c nobody "$T/tokens")" -ge $((before + 2)) ]
+}
+
+@test "daemon.json: proxies, how many downloads at a time, and how often" {
+    net_begin
+    in_net ip address add 10.11.12.13/32 dev lo
+    registry_address=10.11.12.13:$(free_port) registry_start second
+    second=$registry
+    registry_address=10.11.12.13:$(free_port) registry_start
+    push_layers 4 app:1
+    registry_proxy forward - busy=1 late=100,0.2
+    printf '{"insecure-registries": ["10.11.12.0/24"], "max-concurrent-downloads": 1, "max-concurrent-uploads": 1, "max-download-attempts": 2,
+        "proxies": {"http-proxy": "http://u:secret@%s", "no-proxy": "other.example"}}' "$proxy" >"$T/daemon.json"
+    hulld_start
+    [ "$(hull info -f '{{.HTTPProxy}} {{.NoProxy}}')" = "http://xxxxx:xxxxx@$proxy other.example" ]
+    run -0 hull pull -q "$registry/app:1"
+    [ "$(grep -c "^GET 200 http://$registry/v2/app/blobs/.* 1$" "$T/forward.requests")" = 5 ]
+    api GET "/distribution/$registry/app:1/json" # hull-registry goes the same way
+    [ "$http_status" = 200 ]
+    hull tag "$registry/app:1" "$second/app:1"
+    run -0 hull push -q "$second/app:1"
+    [ "$(grep -c "^PUT 201 http://$second/v2/app/blobs/.* 1$" "$T/forward.requests")" = 5 ]
+    run -1 grep -E '/blobs/.* [2-9]$' "$T/forward.requests"
+    hull rmi "$registry/app:1" "$second/app:1"
+    hulld_stop
+
+    registry_proxy refusing - busy=100
+    run -1 in_net "$T/bin/hulld" --validate --config-file "$T/daemon.json" --http-proxy x
+    expect_match 'specified both as a flag and in the configuration file: http-proxy: \(from flag: x, from file: http://xxxxx:xxxxx@'
+    jq -c ".proxies[\"http-proxy\"] = \"http://$proxy\"" "$T/daemon.json" >"$T/other.json"
+    mv "$T/other.json" "$T/daemon.json"
+    hulld_start
+    run -1 hull pull -q "$registry/app:1"
+    expect_match '(429|toomanyrequests)'
+    [ "$(grep -c '^GET 429 ' "$T/refusing.requests")" = 2 ]
+    hulld_stop
+    jq -c '.proxies["no-proxy"] = "10.11.12.0/24"' "$T/daemon.json" >"$T/other.json"
+    mv "$T/other.json" "$T/daemon.json"
+    hulld_start
+    run -0 hull pull -q "$registry/app:1"
+    [ "$(grep -c '^GET 429 ' "$T/refusing.requests")" = 2 ]
 }

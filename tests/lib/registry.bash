@@ -67,6 +67,19 @@ registry_tokens() { # [LIFE]
     registry_extra="auth: {token: {realm: \"http://127.0.0.1:$port/token\", service: tests, issuer: tests, rootcertbundle: $T/signer/ca.pem}}"
 }
 
+# registry_proxy NAME UPSTREAM [RULE...]   tests/fixtures/registry_proxy.py; sets proxy=127.0.0.1:PORT, its log is $T/NAME.requests
+registry_proxy() {
+    local port
+    port=$(free_port)
+    : >"$T/$1.requests"
+    background "$1" "$top/tests/fixtures/registry_proxy.py" "$port" "$2" "$T/$1.requests" "${@:3}"
+    proxy=127.0.0.1:$port
+    wait_until listens "$port"
+}
+listens() { # PORT
+    [ -n "$(in_net ss -Hltn "sport = :$1")" ]
+}
+
 registry_stop() {
     finish "${1:-registry}"
 }

@@ -147,6 +147,10 @@ static void mistakes_are_named(void **state)
          "the following directives are specified both as a flag and in the configuration file: "
          "mtu: (from flag: 1400, "
          "from file: 1300), debug: (from flag: true, from file: false)"},
+        {"", "{\"proxies\":{\"x\":\"\"},\"y\":1}", ERR_INVALID,
+         "don't match any configuration option: x, y"},
+        {"", "{\"proxies\":[]}", ERR_INVALID, "proxies: expected an object"},
+        {"", "{\"max-concurrent-uploads\":-1}", ERR_INVALID, "invalid max concurrent uploads: -1"},
         {"", "{\"debug\":\"yes\"}", ERR_INVALID, "debug: expected true or false"},
         {"", "{\"hosts\":\"x\"}", ERR_INVALID, "hosts: expected an array"},
         {"", "{\"labels\":[1]}", ERR_INVALID, "labels: expected an array of strings"},

@@ -43,6 +43,8 @@ static void describe(const struct registry_host *h, struct buf *b)
                (h->can & HOST_PUSH) != 0 ? "" : " -push", h->insecure ? " insecure" : "",
                h->ca != NULL ? " ca=" : "", h->ca != NULL ? h->ca : "",
                h->cert_file != NULL ? " client" : "");
+    if (h->connect_ms != 0)
+        buf_printf(b, " %dms", h->connect_ms);
     vec_each(x, &h->headers)
         buf_printf(b, " [%s]", *x);
 }
@@ -85,10 +87,11 @@ static void test_hosts_toml(void **state UNUSED)
         "  ca = \"m.pem\"\n  client = [[\"c.pem\", \"k.pem\"]]\n"
         "[host.\"https://m1.example:5000\".header]\n  x-a = \"1\"\n"
         "[host.\"http://m2.example/proxy/v2/\"]\n  override_path = true\n"
+        "  dial_timeout = \"1.5s\"\n"
         "[host.\"http://m3.example\"]\n  skip_verify = true\n  capabilities = [\"pull\"]\n");
     check("docker.io", &o,
           "https://m1.example:5000/v2 mirror -push ca=PEM. client| [x-a: 1]"
-          "http://m2.example/proxy/v2 mirror|"
+          "http://m2.example/proxy/v2 mirror| 1500ms"
           "https://m3.example/v2 mirror -resolve -push insecure|"
           "http://m3.example/v2 mirror -resolve -push insecure|https://hub.example/v2|");
     put("_default", "hosts.toml", "[host.\"https://all.example\"]\n");
@@ -107,6 +110,7 @@ static void test_bad_files(void **state UNUSED)
         {"skip_verify = \"yes\"", "skip_verify: expected true or false"},
         {"[host.\"https:///\"]", "invalid registry host"},
         {"ca = \"none.pem\"", "certificate authority"},
+        {"dial_timeout = \"soon\"", "dial_timeout: invalid duration \"soon\""},
     };
     const struct registry_opts o = {.host_dir = dir};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
