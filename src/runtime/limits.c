@@ -196,7 +196,8 @@ static int plan_memory_v2(const struct oci_memory *m, struct plan *p, struct err
 static bool is_idle(const struct oci_resources *r)
 {
     const char *unified = strmap_get(&r->unified, "cpu.idle");
-    return given_i64(r->cpu->idle) || (unified != NULL && strcmp(unified, "0") != 0);
+    return (r->cpu != NULL && given_i64(r->cpu->idle)) ||
+           (unified != NULL && strcmp(unified, "0") != 0);
 }
 
 static void plan_cpu_v2(const struct oci_resources *r, struct plan *p)
@@ -249,6 +250,8 @@ static int plan_unified(const struct oci_resources *r, struct plan *p, struct er
         if (key[0] == '.' || strchr(key, '.') == NULL)
             return err_set(e, ERR_INVALID,
                            "unified resource \"%s\" must be in the form CONTROLLER.PARAMETER", key);
+        if (strcmp(key, "cpu.weight") == 0 && is_idle(r))
+            continue;
         for (struct str rest = str_of(r->unified.v[i].val); rest.n > 0;) {
             struct str line = str_cut(&rest, '\n');
             put(p, "", key, arena_strndup(p->a, line.p, line.n), 0);

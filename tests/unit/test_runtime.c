@@ -201,6 +201,11 @@ static void test_limits(void **state)
     plan_of("{\"cpu\":{\"shares\":1024},\"unified\":{\"cpu.idle\":\"1\"}}", CGROUP_V2, a, &l);
     assert_string_equal(value_of(&l, "cpu.idle"), "1");
     assert_string_equal(value_of(&l, "cpu.weight"), "-");
+    plan_of("{\"unified\":{\"cpu.idle\":\"1\",\"cpu.weight\":\"8\"}}", CGROUP_V2, a, &l);
+    assert_string_equal(value_of(&l, "cpu.idle"), "1");
+    assert_string_equal(value_of(&l, "cpu.weight"), "-");
+    plan_of("{\"unified\":{\"cpu.idle\":\"0\",\"cpu.weight\":\"8\"}}", CGROUP_V2, a, &l);
+    assert_string_equal(value_of(&l, "cpu.weight"), "8");
     plan_of("{}", CGROUP_V1, a, &l);
     assert_int_equal(l.writes.n, 0);
     struct oci_resources r = {0};
