@@ -2,6 +2,7 @@
 #include "containerd/convert.h"
 #include "containerd/ctd.h"
 #include "proto/snapshots.pb-c.h"
+#include "store/trash.h"
 
 #define LIST_BATCH 100
 
@@ -158,7 +159,7 @@ static int cleanup(struct grpc_call *c, const void *req, struct err *e)
     const Snapshots__CleanupRequest *q = req;
     struct scope sc;
     TRY(begin(c, q->snapshotter, &sc, e));
-    TRY(snapshot_cleanup(store_of(c), e));
+    TRY(trash_empty(store_of(c), e));
     return grpc_call_reply_empty(c, e);
 }
 

@@ -10,6 +10,7 @@
 #include "store/filter.h"
 #include "store/mask.h"
 #include "store/state.h"
+#include "store/trash.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 #include "types/reference.h"
@@ -160,27 +161,40 @@ int content_delete(struct store *s, const struct scope *sc, const char *digest, 
         TRY(tx_commit(&t, e));
     }
     char *name = (char *)(uintptr_t)digest;
-    blob_unlink_orphans(s, &(struct strv){.v = &name, .n = 1});
+    blob_discard_orphans(s, &(struct strv){.v = &name, .n = 1});
     store_emit(s, &(struct store_event){.ns = sc->ns, .topic = "/content/delete", .name = digest});
     store_gc_soon(s);
     return 0;
 }
 
-void blob_unlink_orphans(struct store *s, const struct strv *digests)
+/* Those of digests that no namespace has, in one transaction. */
+static int find_orphans(struct store *s, const struct strv *digests, struct arena *a,
+                        struct strv *out, struct err *e)
 {
-    for (size_t i = 0; i < digests->n; i++) {
-        struct err e = {0};
+    auto_tx struct tx t = {0};
+    TRY(tx_begin(&t, &s->db, TX_READ, e));
+    vec_each(digest, digests) {
         int64_t one = 0;
-        pthread_mutex_lock(&s->blobs);
-        struct tx t = {0};
-        int has = tx_begin(&t, &s->db, TX_READ, &e);
+        int has = db_i64(&t, e, &one, "SELECT 1 FROM content WHERE digest=?", "s", *digest);
+        TRY(has);
         if (has == 0)
-            has = db_i64(&t, &e, &one, "SELECT 1 FROM content WHERE digest=?", "s", digests->v[i]);
-        tx_end(&t);
-        if (has == 0) /* after an error the next start removes it */
-            (void)unlinkat(s->blobs_fd, digest_hex(digests->v[i]), 0);
-        pthread_mutex_unlock(&s->blobs);
+            vec_push_in(a, out, *digest);
     }
+    return 0;
+}
+
+void blob_discard_orphans(struct store *s, const struct strv *digests)
+{
+    auto_arena struct arena *a = arena_new();
+    struct strv orphans = {0};
+    struct err ignored = {0}; /* after an error the next start removes them */
+    if (digests->n == 0)
+        return;
+    pthread_mutex_lock(&s->blobs);
+    (void)find_orphans(s, digests, a, &orphans, &ignored);
+    vec_each(digest, &orphans)
+        trash_put(s, s->blobs_fd, digest_hex(*digest));
+    pthread_mutex_unlock(&s->blobs);
 }
 
 int content_put(struct store *s, const struct scope *sc, const void *p, size_t n,

@@ -1,7 +1,8 @@
 /*
  * The garbage collector: the objects of all namespaces become a graph of nodes (in an arena), roots
  * are marked with what they reach, and the rest is deleted in the same transaction. Files go after
- * the commit; what a crash leaves of them, the next start removes.
+ * the commit has reached the disk, so that no row comes back without its file; what a crash leaves
+ * of them, the next start removes.
  *
  * A client without a lease makes a blob or a snapshot first and refers to it later, so that the
  * collector's own thread spares for FRESH_S what was made that way. A collection somebody waits for
@@ -15,6 +16,7 @@
 #include "base/time.h"
 #include "store/snapshot.h"
 #include "store/state.h"
+#include "store/trash.h"
 
 enum { SETTLE_MS = 100, IDLE_S = 60, RETRY_S = 2, FRESH_S = 600 };
 #define INGEST_LIFE_NS (24LL * 3600 * NS_PER_S)
@@ -335,7 +337,7 @@ static int collect(struct store *s, struct graph *g, const struct strv *dead, bo
 {
     auto_tx struct tx t = {0};
     int64_t now = time_now_ns();
-    TRY(tx_begin(&t, &s->db, TX_WRITE, e));
+    TRY(tx_begin(&t, &s->db, TX_DURABLE, e));
     TRY(read_content(g, &t, e));
     TRY(read_images(g, &t, now, e));
     TRY(read_snapshots(g, &t, e));
@@ -395,15 +397,15 @@ static int gc(struct store *s, bool spare, struct err *e)
         give_back(s, &dead);
         return err_wrap(e, "collect garbage");
     }
-    blob_unlink_orphans(s, &gone.digests);
+    blob_discard_orphans(s, &gone.digests);
     snapshot_discard(s, gone.snapshots.v, gone.snapshots.n);
     for (size_t i = 0; i < gone.ingests.n; i++) {
         char name[24];
         (void)snprintf(name, sizeof(name), "%lld", (long long)gone.ingests.v[i]);
-        (void)unlinkat(s->ingest_fd, name, 0); /* the next start removes it */
+        trash_put(s, s->ingest_fd, name);
     }
     tell(s, &gone);
-    return snapshot_cleanup(s, e);
+    return trash_empty(s, e);
 }
 
 int store_gc(struct store *s, struct err *e)

@@ -200,7 +200,8 @@ int image_delete(struct store *s, const struct scope *sc, const char *name,
     TRY(scope_check(sc, e));
     {
         auto_tx struct tx t = {0};
-        TRY(tx_begin(&t, &s->db, TX_DURABLE, e));
+        /* who does not wait has it durable when the collector has run */
+        TRY(tx_begin(&t, &s->db, sync ? TX_DURABLE : TX_WRITE, e));
         TRY(load(&t, sc->ns, name, a, &rec, e));
         if (target_digest != NULL && target_digest[0] != 0 &&
             strcmp(target_digest, rec.target.digest) != 0)

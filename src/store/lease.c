@@ -63,7 +63,8 @@ int lease_delete(struct store *s, const struct scope *sc, const char *id, bool s
     TRY(scope_check(sc, e));
     {
         auto_tx struct tx t = {0};
-        TRY(tx_begin(&t, &s->db, TX_WRITE, e));
+        /* who waits for the collector has all that went before on disk, too */
+        TRY(tx_begin(&t, &s->db, sync ? TX_DURABLE : TX_WRITE, e));
         TRY(must_exist(&t, sc, id, e));
         TRY(db_exec(&t, e, "DELETE FROM lease WHERE ns=? AND id=?", "ss", sc->ns, id));
         TRY(db_exec(&t, e, "DELETE FROM lease_resource WHERE ns=? AND lease=?", "ss", sc->ns, id));

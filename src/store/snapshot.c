@@ -1,7 +1,6 @@
 /*
  * Snapshots over overlayfs. A snapshot is a row and the directory snapshots/ID: the row comes first
- * and goes first. Removing is a rename to "rm-ID", which no row can own; the collector empties it
- * later.
+ * and goes first. Removing is a rename into the trash, which the collector empties later.
  */
 #include "store/snapshot.h"
 
@@ -16,6 +15,7 @@
 #include "store/filter.h"
 #include "store/mask.h"
 #include "store/state.h"
+#include "store/trash.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 #include "sys/usage.h"
@@ -205,34 +205,10 @@ static int make_dirs(struct store *s, const struct snap *sn, struct err *e)
 void snapshot_discard(struct store *s, const int64_t *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        char from[32], to[40];
-        (void)snprintf(from, sizeof(from), "%lld", (long long)ids[i]);
-        (void)snprintf(to, sizeof(to), "rm-%s", from);
-        (void)renameat(s->snapshots_fd, from, s->snapshots_fd, to); /* the next start removes it */
+        char name[24];
+        (void)snprintf(name, sizeof(name), "%lld", (long long)ids[i]);
+        trash_put(s, s->snapshots_fd, name);
     }
-}
-
-int snapshot_cleanup(struct store *s, struct err *e)
-{
-    auto_strv struct strv gone = {0};
-    int fd = openat(s->snapshots_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    if (d == NULL) {
-        fd_close(fd);
-        return err_sys(e, "read snapshots");
-    }
-    for (struct dirent *de; (de = readdir(d)) != NULL;)
-        if (strncmp(de->d_name, "rm-", 3) == 0)
-            vec_push(&gone, mem_strdup(de->d_name));
-    closedir(d);
-    vec_each(name, &gone) {
-        /* another thread may be at it, too */
-        if (path_remove_tree(s->snapshots_fd, *name, e) < 0 && e->kind != ERR_NOT_FOUND &&
-            e->sys != ENOENT && e->sys != ENOTEMPTY)
-            return err_wrap(e, "remove snapshot directory");
-        err_clear(e);
-    }
-    return 0;
 }
 
 void snapshot_empty(struct store *s, const struct scope *sc, const char *key)
@@ -249,7 +225,7 @@ void snapshot_empty(struct store *s, const struct scope *sc, const char *key)
     if (sn.info.kind != SNAPSHOT_ACTIVE)
         return;
     snapshot_discard(s, &sn.id, 1);
-    (void)snapshot_cleanup(s, &ignored); /* else the collector does it */
+    (void)trash_empty(s, &ignored); /* else the collector does it */
 }
 
 int snapshot_open_dir(struct store *s, const struct scope *sc, const char *key, struct err *e)

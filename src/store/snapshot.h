@@ -77,9 +77,6 @@ int snapshot_remove(struct store *s, const struct scope *sc, const char *key, st
 int snapshot_usage(struct store *s, const struct scope *sc, const char *key, int64_t *out_bytes,
                    int64_t *out_inodes, struct err *e);
 
-/** Remove leftovers of removed snapshots now. */
-int snapshot_cleanup(struct store *s, struct err *e);
-
 /** The snapshot's directory (O_DIRECTORY): fs of an active or committed one. */
 int snapshot_open_dir(struct store *s, const struct scope *sc, const char *key, struct err *e);
 

@@ -4,6 +4,8 @@
 #ifndef HULL_STORE_STATE_H
 #define HULL_STORE_STATE_H
 
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "store/db.h"
 #include "store/store.h"
@@ -11,7 +13,7 @@
 struct store {
     struct store_opts opts; /* strings are ours */
     char *root;
-    int root_fd, blobs_fd, ingest_fd, snapshots_fd;
+    int root_fd, blobs_fd, ingest_fd, snapshots_fd, trash_fd;
     struct db db;
     /* A blob's file and its row change together under this lock; the order is blobs, then db. */
     pthread_mutex_t blobs;
@@ -26,6 +28,8 @@ struct store {
     bool has_gc_thread;
     pthread_mutex_t sync_lock; /* guards the sync counters */
     uint64_t sync_begun, sync_done;
+    pthread_mutex_t emptying; /* one at a time empties the trash; who waits finds the rest */
+    atomic_ullong trash_next; /* names there */
 };
 
 /** Tell who listens. */
@@ -52,10 +56,10 @@ void gc_spare(struct store *s, const char *ns, const char *resource, const char 
 /** The collector's thread: see gc.c. */
 void *gc_main(void *store);
 
-/** Remove files of blobs without a row; the blobs of digests[0..n). */
-void blob_unlink_orphans(struct store *s, const struct strv *digests);
+/** Put the files of those blobs that have no row any more into the trash. */
+void blob_discard_orphans(struct store *s, const struct strv *digests);
 
-/** Remove snapshot directories whose rows are gone. */
+/** Put snapshot directories whose rows are gone into the trash. */
 void snapshot_discard(struct store *s, const int64_t *ids, size_t n);
 
 /** True when label is over: an RFC 3339 time in the past. */

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "store/lease.h"
 #include "store/state.h"
+#include "store/trash.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 
@@ -210,14 +211,19 @@ static int sweep_dir(struct store *s, int dir_fd, owned_fn *owned, const char *w
     TRY(find_strays(s, dir_fd, owned, &strays, e));
     vec_each(name, &strays) {
         log_info("removing leftover", "kind", what, "name", *name, NULL);
-        /* a helper of a supervisor that was killed may take a moment to die */
-        int tries = 0;
-        while (path_remove_tree(dir_fd, *name, e) < 0) {
-            if (e->sys != ENOTEMPTY || ++tries > 20)
-                return -1;
-            err_clear(e);
-            (void)poll(NULL, 0, 50);
-        }
+        trash_put(s, dir_fd, *name);
+    }
+    return 0;
+}
+
+static int sweep_trash(struct store *s, struct err *e)
+{
+    /* a helper of a supervisor that was killed may take a moment to die */
+    for (int tries = 0; trash_empty(s, e) < 0; tries++) {
+        if (e->sys != ENOTEMPTY || tries == 20)
+            return -1;
+        err_clear(e);
+        (void)poll(NULL, 0, 50);
     }
     return 0;
 }
@@ -276,6 +282,7 @@ static int open_all(struct store *s, struct err *e)
     TRY(open_dir(s, "blobs/sha256", &s->blobs_fd, e));
     TRY(open_dir(s, "ingest", &s->ingest_fd, e));
     TRY(open_dir(s, "snapshots", &s->snapshots_fd, e));
+    TRY(open_dir(s, "trash", &s->trash_fd, e));
     /* containers' processes, mapped to other users perhaps, walk through here to their layers */
     if (fchmod(s->snapshots_fd, 0711) < 0 || fchmod(s->root_fd, 0711) < 0)
         return err_sys(e, "chmod %s", s->root);
@@ -289,7 +296,8 @@ static int open_all(struct store *s, struct err *e)
     }
     TRY(sweep_dir(s, s->snapshots_fd, snapshot_owned, "snapshot", e));
     TRY(sweep_dir(s, s->ingest_fd, ingest_owned, "ingest", e));
-    return sweep_dir(s, s->blobs_fd, blob_owned, "blob", e);
+    TRY(sweep_dir(s, s->blobs_fd, blob_owned, "blob", e));
+    return sweep_trash(s, e);
 }
 
 int store_open(const struct store_opts *o, struct store **out, struct err *e)
@@ -299,10 +307,12 @@ int store_open(const struct store_opts *o, struct store **out, struct err *e)
     s->root = mem_strdup(o->root);
     s->opts.root = s->root;
     s->opts.unpack_path = mem_strdup(o->unpack_path);
-    s->root_fd = s->blobs_fd = s->ingest_fd = s->snapshots_fd = -1;
+    s->root_fd = s->blobs_fd = s->ingest_fd = s->snapshots_fd = s->trash_fd = -1;
+    s->trash_next = (unsigned long long)time_now_ns(); /* unlike those of earlier runs */
     pthread_mutex_init(&s->blobs, NULL);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->sync_lock, NULL);
+    pthread_mutex_init(&s->emptying, NULL);
     pthread_cond_init(&s->wake, NULL);
     list_init(&s->in_flight);
     if (open_all(s, e) < 0) {
@@ -337,10 +347,12 @@ void store_close(struct store *s)
     fd_close(s->blobs_fd);
     fd_close(s->ingest_fd);
     fd_close(s->snapshots_fd);
+    fd_close(s->trash_fd);
     strv_done(&s->dead_leases);
     map_done(&s->open_refs);
     map_done(&s->fresh);
     pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->emptying);
     pthread_mutex_destroy(&s->sync_lock);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->blobs);

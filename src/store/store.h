@@ -1,9 +1,11 @@
 /**
  * The store of hull-containerd: one SQLite database for what exists, files beside it for the bytes.
  *
- *     ROOT/meta.db            every object; a file or directory below exists only if a row said so
- * first ROOT/blobs/sha256/HEX   content, read-only ROOT/ingest/N           content that is being
- * written ROOT/snapshots/N/fs     a layer or a container's upper directory; beside it `work`
+ *     ROOT/meta.db          every object; a file below exists only if a row said so first
+ *     ROOT/blobs/sha256/HEX content, read-only
+ *     ROOT/ingest/N         content that is being written
+ *     ROOT/snapshots/N/fs   a layer or a container's upper directory; beside it `work`
+ *     ROOT/trash            what has lost its row: see trash.h
  *
  * All functions of the room may be called from any thread; none holds the database's lock across
  * I/O on files. Strings in results live in the arena that the caller passes. Errors carry

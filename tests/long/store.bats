@@ -200,42 +200,6 @@ empty() {
     run -0 hull ps -a
 }
 
-# many_images DIR: an OCI layout of 200 images over 500 layers of 200 files and 2 MB each. The first hundred layers are in
-# pairs below the others: image n has layers n/2, 100+2n and 101+2n.
-many_images() {
-    python3 - "$1" <<-'END'
-	import gzip, hashlib, io, json, os, sys, tarfile
-	out = sys.argv[1]
-	os.makedirs(out + '/blobs/sha256')
-	def put(data, kind):
-	    digest = hashlib.sha256(data).hexdigest()
-	    open(out + '/blobs/sha256/' + digest, 'wb').write(data)
-	    return {'mediaType': 'application/vnd.oci.image.' + kind, 'digest': 'sha256:' + digest, 'size': len(data)}
-	def layer(n):
-	    raw = io.BytesIO()
-	    tar = tarfile.open(fileobj=raw, mode='w')
-	    for f in range(200):
-	        info = tarfile.TarInfo('layer%d/file%d' % (n, f))
-	        info.size = 10000
-	        tar.addfile(info, io.BytesIO(b'%d %d ' % (n, f) + b'x' * (10000 - len(b'%d %d ' % (n, f)))))
-	    tar.close()
-	    raw = raw.getvalue()
-	    return 'sha256:' + hashlib.sha256(raw).hexdigest(), put(gzip.compress(raw, 1, mtime=0), 'layer.v1.tar+gzip')
-	layers = [layer(n) for n in range(500)]
-	manifests = []
-	for n in range(200):
-	    mine = [layers[n // 2], layers[100 + 2 * n], layers[101 + 2 * n]]
-	    config = put(json.dumps({'architecture': 'amd64', 'os': 'linux', 'created': '2026-01-01T00:00:00Z', 'config': {},
-	        'rootfs': {'type': 'layers', 'diff_ids': [d for d, _ in mine]}}).encode(), 'config.v1+json')
-	    m = put(json.dumps({'schemaVersion': 2, 'mediaType': 'application/vnd.oci.image.manifest.v1+json', 'config': config,
-	        'layers': [l for _, l in mine]}).encode(), 'manifest.v1+json')
-	    m['annotations'] = {'io.containerd.image.name': 'docker.io/library/many:%d' % n}
-	    manifests.append(m)
-	open(out + '/index.json', 'w').write(json.dumps({'schemaVersion': 2, 'manifests': manifests}))
-	open(out + '/oci-layout', 'w').write('{"imageLayoutVersion": "1.0.0"}')
-	END
-}
-
 # cpu_ms: what hulld and hull-containerd have worked so far
 cpu_ms() {
     local pid
@@ -249,11 +213,7 @@ cpu_ms() {
     mount -t tmpfs -o size=4g tmpfs "$T/data" # the time of a shared disk is not ours
     hulld_start
     before=$(du -sx --block-size=1 "$T/data/containerd/"{blobs,ingest,snapshots} | awk '{n += $1} END {print n}')
-    many_images "$T/many"
-    tar -C "$T/many" -cf "$T/many.tar" .
-    rm -r "$T/many"
-    hull load -qi "$T/many.tar" >/dev/null
-    rm "$T/many.tar"
+    hull load -qi "$(many_images)" >/dev/null
     [ "$(hull images -q | wc -l)" = 200 ]
     [ "$(ls "$T/data/containerd/snapshots" | wc -l)" = 500 ]
     wait_until df_agrees

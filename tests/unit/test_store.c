@@ -17,6 +17,7 @@
 #include "store/lease.h"
 #include "store/mask.h"
 #include "store/snapshot.h"
+#include "store/trash.h"
 #include "sys/fd.h"
 #include "sys/path.h"
 
@@ -385,8 +386,10 @@ static void test_snapshots(void **state)
     assert_ok(snapshot_remove(f->s, &ns, "base", &e));
     assert_err(snapshot_remove(f->s, &ns, "base", &e), ERR_NOT_FOUND,
                "failed to remove \"base\": snapshot base does not exist: not found");
-    assert_ok(snapshot_cleanup(f->s, &e));
     assert_int_equal(entries(f->root, "snapshots"), 0);
+    assert_true(entries(f->root, "trash") > 0);
+    assert_ok(trash_empty(f->s, &e));
+    assert_int_equal(entries(f->root, "trash"), 0);
     assert_err(snapshotter_check("nope", &e), ERR_INVALID,
                "snapshotter not loaded: nope: invalid argument");
 }
@@ -400,7 +403,8 @@ static void test_sweep(void **state)
     assert_ok(snapshot_prepare(f->s, &ns, SNAPSHOT_ACTIVE, "lost", "", NULL, f->a, NULL, &e));
     assert_ok(snapshot_prepare(f->s, &ns, SNAPSHOT_ACTIVE, "kept", "", NULL, f->a, NULL, &e));
     store_close(f->s);
-    static const char *const strays[] = {"snapshots/99/fs", "snapshots/rm-7/fs", "snapshots/new-x"};
+    static const char *const strays[] = {"snapshots/99/fs", "snapshots/rm-7/fs", "snapshots/new-x",
+                                         "trash/1/fs/etc"};
     for (size_t i = 0; i < ARRAY_LEN(strays); i++) {
         auto_free char *p = mem_printf("%s/%s", f->root, strays[i]);
         assert_ok(path_mkdirs(p, 0700, &e));
@@ -418,9 +422,65 @@ static void test_sweep(void **state)
     assert_int_equal(entries(f->root, "snapshots"), 1);
     assert_int_equal(entries(f->root, "ingest"), 0);
     assert_int_equal(entries(f->root, "blobs/sha256"), 1);
+    assert_int_equal(entries(f->root, "trash"), 0);
     struct snapshot_info info;
     assert_err(snapshot_stat(f->s, &ns, "lost", f->a, &info, &e), ERR_NOT_FOUND, "does not exist");
     assert_ok(snapshot_stat(f->s, &ns, "kept", f->a, &info, &e));
+}
+
+/* N files and a link to the folder `outside` in DIR/NAME. */
+static void make_files(int dir_fd, const char *name, unsigned n)
+{
+    assert_int_equal(mkdirat(dir_fd, name, 0700), 0);
+    auto_fd int dir = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(dir >= 0);
+    for (unsigned i = 0; i < n; i++) {
+        char file[16];
+        (void)snprintf(file, sizeof(file), "f%u", i);
+        auto_fd int fd = openat(dir, file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+    }
+    assert_int_equal(symlinkat("../../../outside", dir, "link"), 0);
+}
+
+/* Folders in each other, more than the crew opens at a time. */
+static void make_deep(int dir_fd, unsigned depth)
+{
+    auto_fd int dir = fd_dup(dir_fd);
+    for (unsigned i = 0; i < depth; i++) {
+        make_files(dir, "deep", 0);
+        int next = openat(dir, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(next >= 0);
+        fd_close(dir);
+        dir = next;
+    }
+}
+
+static void test_trash(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    auto_free char *outside = mem_printf("%s/outside", f->root);
+    assert_int_equal(mkdir(outside, 0700), 0);
+    auto_fd int root = open(f->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    make_files(root, "outside/kept", 1);
+    make_files(root, "wide", 300);
+    assert_int_equal(mkdirat(root, "many", 0700), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof(name), "many/%u", i);
+        make_files(root, name, 3);
+    }
+    make_deep(root, 300);
+    static const char *const gone[] = {"wide", "many", "deep", "not-there"};
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+        trash_put(f->s, root, gone[i]);
+    assert_int_equal(faccessat(root, "wide", F_OK, 0), -1);
+    assert_int_equal(entries(f->root, "trash"), 3);
+    assert_ok(trash_empty(f->s, &e));
+    assert_int_equal(entries(f->root, "trash"), 0);
+    assert_int_equal(entries(f->root, "outside/kept"), 2);
+    assert_ok(trash_empty(f->s, &e));
 }
 
 static void test_second_and_newer(void **state)
@@ -543,6 +603,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lease_expiry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_containers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_trash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_second_and_newer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshots, setup, teardown),
     };
