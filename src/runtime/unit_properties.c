@@ -155,17 +155,8 @@ static int unified_cpu_max(const struct plan *p, struct str value, struct err *e
     return 0;
 }
 
-static void forget(struct strmap *m, const char *key)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < m->n; i++)
-        if (strcmp(m->v[i].key, key) != 0)
-            m->v[kept++] = m->v[i];
-    m->n = kept;
-}
-
 /* What systemd has no property for is only written to its file. */
-static int add_unified(const struct plan *p, struct strmap *unified, struct err *e)
+static int add_unified(const struct plan *p, const struct strmap *unified, struct err *e)
 {
     static const struct {
         const char *key, *property;
@@ -177,10 +168,8 @@ static int add_unified(const struct plan *p, struct strmap *unified, struct err 
     };
     const char *idle_text = strmap_get(unified, "cpu.idle");
     bool idle = idle_text != NULL && str_eq(str_trim(str_of(idle_text)), "1");
-    if (idle) { /* one property for both: the file gets no weight either */
+    if (idle)
         add_u64(p, "CPUWeight", 0)->since = SINCE_IDLE;
-        forget(unified, "cpu.weight");
-    }
     for (size_t i = 0; i < unified->n; i++) {
         const char *key = unified->v[i].key;
         struct str value = str_trim(str_of(unified->v[i].val));
@@ -193,7 +182,7 @@ static int add_unified(const struct plan *p, struct strmap *unified, struct err 
             TRY(add_set(p, set, arena_printf(p->a, "unified resource \"%s\"", key),
                         arena_strndup(p->a, value.p, value.n), e));
         for (size_t k = 0; k < ARRAY_LEN(numbers); k++)
-            if (strcmp(key, numbers[k].key) == 0)
+            if (strcmp(key, numbers[k].key) == 0 && !(idle && k == 0))
                 TRY(unified_number(p, numbers[k].property, key, value, e));
     }
     return 0;

@@ -55,37 +55,18 @@ static void test_resources(void **state)
                      "AllowedMemoryNodes ay 1\n");
 }
 
-static void read_resources(const char *json, struct arena *a, struct oci_resources *r,
-                           struct unit_properties *p)
-{
-    assert_ok(json_parse(&oci_resources_json, r, json, strlen(json), a, &e));
-    assert_ok(unit_resources(r, CGROUP_V2, a, p, &e));
-}
-
 /* systemd keeps whole percents: what it will make of a quota is what is written to the file */
 static void test_quota_is_rounded(void **state)
 {
     (void)state;
+    static const char json[] = "{\"cpu\":{\"quota\":33333,\"period\":100000}}";
     auto_arena struct arena *a = arena_new();
     struct unit_properties p = {0};
     struct oci_resources r;
-    read_resources("{\"cpu\":{\"quota\":33333,\"period\":100000}}", a, &r, &p);
+    assert_ok(json_parse(&oci_resources_json, &r, json, strlen(json), a, &e));
+    assert_ok(unit_resources(&r, CGROUP_V2, a, &p, &e));
     assert_string_equal(shown(&p, a), "CPUQuotaPeriodUSec t 100000\nCPUQuotaPerSecUSec t 340000\n");
     assert_true(*r.cpu->quota == 34000);
-}
-
-/* nor is a weight written to an idle cgroup, which the kernel would refuse */
-static void test_idle_has_no_weight(void **state)
-{
-    (void)state;
-    auto_arena struct arena *a = arena_new();
-    struct unit_properties p = {0};
-    struct oci_resources r;
-    read_resources("{\"unified\":{\"cpu.idle\":\"1\",\"cpu.weight\":\"8\",\"pids.max\":\"5\"}}", a,
-                   &r, &p);
-    assert_string_equal(shown(&p, a), "CPUWeight t 0\nTasksMax t 5\n");
-    assert_null(strmap_get(&r.unified, "cpu.weight"));
-    assert_string_equal(strmap_get(&r.unified, "pids.max"), "5");
 }
 
 static void test_bad_resources(void **state)
@@ -174,11 +155,8 @@ static void test_annotations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_quota_is_rounded),
-        cmocka_unit_test(test_idle_has_no_weight),
-        cmocka_unit_test(test_bad_resources),
-        cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_resources),     cmocka_unit_test(test_quota_is_rounded),
+        cmocka_unit_test(test_bad_resources), cmocka_unit_test(test_devices),
         cmocka_unit_test(test_annotations),
     };
     return cmocka_run_group_tests_name("unit", tests, NULL, NULL);
