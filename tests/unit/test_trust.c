@@ -151,7 +151,8 @@ static char *key_data(struct world *w, EVP_PKEY *k)
     BIO *bio = BIO_new(BIO_s_mem());
     char *p;
     assert_int_equal(PEM_write_bio_PUBKEY(bio, k), 1);
-    char *out = base64(w, p, (size_t)BIO_get_mem_data(bio, &p));
+    long n = BIO_get_mem_data(bio, &p);
+    char *out = base64(w, p, (size_t)n);
     BIO_free(bio);
     return out;
 }
