@@ -183,7 +183,7 @@ ready_times() { # NAME N: it has said so that often
     docker create --name stuck "${opts[@]}" busybox sh -c 'i=0; while [ $((i += 1)) -le 20000 ]; do echo "line $i"; done'
     log=$(docker inspect -f '{{.LogPath}}' stuck)
     mkfifo "$log" # who writes it waits for its reader
-    timeout 60 docker start -a stuck >"$T/shown"
+    timeout 60 hull start -a stuck >"$T/shown"
     [ "$(wc -l <"$T/shown")" = 20000 ]
     timeout 20 cat "$log" >"$T/kept"
     jq -r .log "$T/kept" | awk 'NF {if ($2 <= last) exit 1; last = $2; n++} END {if (n < 300 || n >= 20000) exit 1}'

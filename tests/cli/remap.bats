@@ -94,9 +94,9 @@ bound is not its own'
         chown 9:10 "$T/$state/in"
         docker cp -a "$T/$state" cc:/
         [ "$(owner "$upper/$state/in")" = 200009:300010 ]
-        run -0 sh -c "docker cp cc:/$state/in - | tar --numeric-owner -tv"
+        output=$(docker cp "cc:/$state/in" - | tar --numeric-owner -tv)
         expect_match ' 9/10 '
-        run -0 sh -c "docker export cc | tar --numeric-owner -tv | awk '{print \$2, \$NF}' | sort"
+        output=$(docker export cc | tar --numeric-owner -tv | awk '{print $2, $NF}' | sort)
         expect_match $'\n0/0 srv/www/index.html'
         expect_match $'\n5/6 new\n'
         expect_match $'\n9/10 '"$state/in"
