@@ -188,6 +188,19 @@ static int copy_meta(int from, int to, struct err *e)
     return futimens(to, ts) < 0 ? err_sys(e, "set time of a parent directory") : 0;
 }
 
+/* A directory that the layer made, or -1 (with no error) when a later entry of the layer replaced
+ * it. */
+static int open_made(int own_fd, const char *path, int *out_fd, struct err *e)
+{
+    *out_fd = path_openat2(own_fd, path[0] != 0 ? path : ".", O_RDONLY | O_DIRECTORY, 0, BENEATH);
+    if (*out_fd >= 0)
+        return 0;
+    if (*out_fd != -ENOENT && *out_fd != -ENOTDIR && *out_fd != -ELOOP)
+        return err_neg(e, *out_fd, "open %s", path);
+    *out_fd = -1;
+    return 0;
+}
+
 /* 1: the path leads over a link or file below. */
 static int mend_implied(int own_fd, const int *lower, size_t n, const char *path, struct err *e)
 {
@@ -199,22 +212,19 @@ static int mend_implied(int own_fd, const int *lower, size_t n, const char *path
             return 1;
         if (b == BELOW_NOTHING)
             continue;
-        auto_fd int to = path_openat2(own_fd, path, O_RDONLY | O_DIRECTORY, 0, BENEATH);
-        if (to < 0)
-            return err_neg(e, to, "open %s", path);
-        return copy_meta(from, to, e);
+        auto_fd int to = -1;
+        TRY(open_made(own_fd, path, &to, e));
+        return to < 0 ? 0 : copy_meta(from, to, e);
     }
     return 0;
 }
 
 static int mark_opaque(int own_fd, const char *path, struct err *e)
 {
-    auto_fd int fd =
-        path_openat2(own_fd, path[0] != 0 ? path : ".", O_RDONLY | O_DIRECTORY, 0, BENEATH);
-    if (fd == -ENOENT || fd == -ENOTDIR)
-        return 0; /* a later entry of the layer replaced it */
+    auto_fd int fd = -1;
+    TRY(open_made(own_fd, path, &fd, e));
     if (fd < 0)
-        return err_neg(e, fd, "open %s", path);
+        return 0;
     return fsetxattr(fd, OPAQUE_XATTR, "y", 1, 0) < 0 ? err_sys(e, "mark %s opaque", path) : 0;
 }
 

@@ -70,7 +70,7 @@ odd_layers() {
 	    layer(0, D('spool', 0o1777, 5), D('usr'), D('usr/lib', 0o750, 7), F('usr/lib/old'), S('lib', 'usr/lib'), F('file', 'one', 0o4755),
 	          D('white'), F('white/a'), F('white/b'), D('opaque', 0o711, 3), F('opaque/x'), F('opaque/y'), D('gone'), F('gone/f'),
 	          F('becomes-dir'), D('becomes-file'), F('becomes-file/f'), D('again'), F('again/old'), D('deep'), D('deep/er', 0o2770, 9),
-	          F('deep/er/f'), L('deep/link', 'file'), S('abs', '/usr/lib'), S('up', 'deep/er/../er')),
+	          F('deep/er/f'), L('deep/link', 'file'), D('swap'), F('swap/x'), D('turn'), F('turn/x'), S('abs', '/usr/lib'), S('up', 'deep/er/../er')),
 	]
 	ids = base + ([
 	    layer(1, F('lib/new', 'through a link'), L('second', 'file'), F('spool/m')),
@@ -78,7 +78,8 @@ odd_layers() {
 	] if sys.argv[2] == 'links' else [
 	    layer(1, F('spool/message', 'm', 0o600, 6), F('white/.wh.a', ''),
 	          F('opaque/.wh..wh..opq', ''), F('opaque/z'), F('.wh.gone', ''), D('becomes-dir', 0o700), F('becomes-dir/inside'),
-	          F('becomes-file', 'now a file'), F('deep/er/g', 'implied parents'), F('.wh.never-was', ''), D('attr'), F('attr/file')),
+	          F('becomes-file', 'now a file'), F('deep/er/g', 'implied parents'), F('swap/.wh.x', ''),
+	          F('swap', 'replaced by its own layer'), F('turn/y'), S('turn', 'file'), F('.wh.never-was', ''), D('attr'), F('attr/file')),
 	    layer(2, F('white/a', 'back again'), F('usr/lib/.wh.old', ''), F('spool/later')),
 	    layer(3, F('becomes-dir/.wh..wh..opq', ''), F('becomes-dir/only', 'this'), F('deep/.wh.er', ''),
 	          F('deep/er', 'a file now')),
