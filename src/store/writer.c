@@ -279,22 +279,30 @@ static int swap_rows(struct content_writer *w, struct tx *t, const char *labels,
     return fresh > 0 ? 0 : 1;
 }
 
+static int commit_rows(struct content_writer *w, const char *labels, struct err *e)
+{
+    auto_tx struct tx t = {0};
+    TRY(tx_begin(&t, &w->s->db, TX_WRITE, e));
+    int existed = swap_rows(w, &t, labels, e);
+    TRY(existed);
+    TRY(tx_commit(&t, e));
+    return existed;
+}
+
+/* With the lock of the blobs held. Without its row the file goes back: the disk may be full. */
 static int move_in(struct content_writer *w, const char *labels, struct err *e)
 {
     const char *hex = digest_hex(w->digest);
     struct store *s = w->s;
-    auto_tx struct tx t = {0};
-    if (renameat2(s->ingest_fd, w->name, s->blobs_fd, hex, RENAME_NOREPLACE) < 0) {
-        if (errno != EEXIST)
-            return err_sys(e, "commit %s", w->digest);
+    bool moved = renameat2(s->ingest_fd, w->name, s->blobs_fd, hex, RENAME_NOREPLACE) == 0;
+    if (!moved && errno != EEXIST)
+        return err_sys(e, "commit %s", w->digest);
+    int existed = fsync(s->blobs_fd) < 0 ? err_sys(e, "sync blobs") : commit_rows(w, labels, e);
+    if (existed < 0 && moved)
+        (void)renameat(s->blobs_fd, hex, s->ingest_fd,
+                       w->name); /* else the next start removes it */
+    if (existed >= 0 && !moved)
         (void)unlinkat(s->ingest_fd, w->name, 0); /* the next start removes it */
-    }
-    if (fsync(s->blobs_fd) < 0)
-        return err_sys(e, "sync blobs");
-    TRY(tx_begin(&t, &s->db, TX_WRITE, e));
-    int existed = swap_rows(w, &t, labels, e);
-    TRY(existed);
-    TRY(tx_commit(&t, e));
     return existed;
 }
 
