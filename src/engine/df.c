@@ -61,23 +61,33 @@ static void volumes_fill(struct engine *g, struct arena *a, struct disk_usage *o
     }
 }
 
-/* All committed snapshots, each once. */
+static bool is_container(struct container *const *all, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(all[i]->id, key) == 0)
+            return true;
+    return false;
+}
+
+/* All snapshots but the writable ones of containers, each once: layers, and what is being made. */
 static int64_t snapshots_size(struct engine *g, struct arena *a)
 {
     struct ctd_snapshot *v;
     struct err ignored = {0};
     int64_t sum = 0;
-    size_t n;
+    size_t n, n_all;
 
     if (ctd_snapshot_list(g->ctd, g->o.snapshotter, a, &v, &n, &ignored) < 0)
         return 0;
+    struct container **all = containers_all(g, &n_all);
     for (size_t i = 0; i < n; i++) {
         int64_t size = 0;
 
-        if (!v[i].active &&
+        if ((!v[i].active || !is_container(all, n_all, v[i].key)) &&
             ctd_snapshot_usage(g->ctd, g->o.snapshotter, v[i].key, &size, &ignored) == 0)
             sum += size;
     }
+    containers_free(all, n_all);
     return sum;
 }
 

@@ -3,6 +3,7 @@
 #include "base/time.h"
 #include "engine/filters.h"
 #include "engine/events.h"
+#include "engine/image_commit.h"
 #include "engine/image_store.h"
 #include "engine/image_trust.h"
 #include "engine/images.h"
@@ -237,7 +238,8 @@ static bool prunable(struct engine *g, const struct ctd_image *img, const struct
     return filters_match_labels(f, &i->config.labels) && (until_ns == 0 || created < until_ns);
 }
 
-/* What interrupted pulls left to be resumed; what is being transferred now is left alone. */
+/* What interrupted pulls left to be resumed, and commits that could not tidy up; what is being
+ * transferred now is left alone. */
 static void forget_interrupted(struct engine *g)
 {
     auto_arena struct arena *a = arena_new();
@@ -247,6 +249,10 @@ static void forget_interrupted(struct engine *g)
     size_t n;
 
     if (ctd_lease_list(g->ctd, "id~=|^resumable-|", a, &leases, &busy) == 0)
+        vec_each(id, &leases)
+            (void)ctd_lease_delete(g->ctd, *id, false, &busy);
+    if (ctd_lease_list(g->ctd, "id~=|^" COMMIT_LEASE "|", a, &leases, &busy) == 0 &&
+        !container_commit_runs()) /* asked in this order: one that began since is not listed */
         vec_each(id, &leases)
             (void)ctd_lease_delete(g->ctd, *id, false, &busy);
     if (ctd_content_list(g->ctd, a, &blobs, &n, &busy) == 0)

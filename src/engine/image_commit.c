@@ -5,6 +5,8 @@
  */
 #include "engine/image_commit.h"
 
+#include <stdatomic.h>
+
 #include "base/log.h"
 #include "base/time.h"
 #include "client/diff.h"
@@ -16,6 +18,13 @@
 #include "types/exec.h"
 
 enum { LEASE_S = 3600 };
+
+static atomic_uint running;
+
+bool container_commit_runs(void)
+{
+    return atomic_load(&running) > 0;
+}
 
 struct commit {
     struct engine *g;
@@ -319,13 +328,17 @@ int container_commit(struct container *c, const struct commit_opts *o, struct bu
     TRY(make_config(&m, &config, e));
     TRY(find_parent(&m, &parent, e));
     m.parent = parent;
-    m.key = arena_printf(a, "commit-%.12s-%lld", c->id, (long long)time_mono_ns());
-    TRY(ctd_lease_create(c->g->ctd, m.key, LEASE_S, a, &m.lease, e));
-    r = make_image(&m, &config, full, e);
-    for (int tries = 0; tries < 3; tries++) /* a supervisor that was killed comes back */
+    m.key = arena_printf(a, COMMIT_LEASE "%.12s-%lld", c->id, (long long)time_mono_ns());
+    atomic_fetch_add(&running, 1);
+    r = ctd_lease_create(c->g->ctd, m.key, LEASE_S, a, &m.lease, e);
+    if (r == 0)
+        r = make_image(&m, &config, full, e);
+    for (int tries = 0; m.lease != NULL && tries < 3;
+         tries++) /* a supervisor that was killed comes back */
         if (ctd_lease_delete(c->g->ctd, m.lease, r < 0, &ignored) == 0 ||
             ignored.kind != ERR_UNAVAILABLE)
-            break; /* else it ends by itself */
+            break; /* else it ends by itself, or with `image prune -a` */
+    atomic_fetch_sub(&running, 1);
     TRY(r);
     tell(&m, full);
     const struct id_reply reply = {.id = m.manifest.digest};

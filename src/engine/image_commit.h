@@ -23,4 +23,8 @@ struct commit_opts {
 int container_commit(struct container *c, const struct commit_opts *o, struct buf *out,
                      struct err *e);
 
+/** Whether one is under way; else leases named COMMIT_LEASE… are what failed ones could not end. */
+bool container_commit_runs(void);
+#define COMMIT_LEASE "commit-"
+
 #endif
