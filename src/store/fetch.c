@@ -167,7 +167,7 @@ int fetch_blob(struct fetch_job *f, struct err *e)
         err_clear(e);
         if (ours == 1)
             break;
-        ours = flight_begin(f->s, key, f->cancel_fd, &flight, e);
+        ours = flight_begin(f->s, key, f->cancel_fd, f->stop_fd, &flight, e);
         TRY(ours);
     }
     if (f->src == NULL)

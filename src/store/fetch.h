@@ -14,6 +14,7 @@ struct fetch_job {
     struct strmap labels;
     int cancel_fd;
     const _Atomic bool *stop; /* NULL: none; else the download ends once it is true */
+    int stop_fd;              /* readable then, to end a wait for another call; 0 or -1: none */
     int unpack_dir_fd; /* -1: none; else apply the layer there while it arrives (taken over) */
     struct arena *a;   /* for applied */
     /* told with the bytes that are there; total is d->size. May be NULL. */

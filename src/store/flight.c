@@ -36,16 +36,17 @@ static struct flight *find_locked(struct store *s, const char *key)
     return NULL;
 }
 
-static int wait_done(struct flight *f, int cancel_fd, struct err *e)
+static int wait_done(struct flight *f, int cancel_fd, int stop_fd, struct err *e)
 {
-    struct pollfd p[2] = {{.fd = f->done_fd, .events = POLLIN},
-                          {.fd = cancel_fd > 0 ? cancel_fd : -1, .events = POLLIN}};
-    while (poll(p, 2, -1) < 0 && errno == EINTR)
+    struct pollfd p[3] = {{.fd = f->done_fd, .events = POLLIN},
+                          {.fd = cancel_fd > 0 ? cancel_fd : -1, .events = POLLIN},
+                          {.fd = stop_fd > 0 ? stop_fd : -1, .events = POLLIN}};
+    while (poll(p, ARRAY_LEN(p), -1) < 0 && errno == EINTR)
         ;
     return p[0].revents == 0 ? err_set(e, ERR_CANCELLED, "context canceled") : 0;
 }
 
-int flight_begin(struct store *s, const char *key, int cancel_fd, struct flight **out,
+int flight_begin(struct store *s, const char *key, int cancel_fd, int stop_fd, struct flight **out,
                  struct err *e)
 {
     pthread_mutex_lock(&s->lock);
@@ -53,7 +54,7 @@ int flight_begin(struct store *s, const char *key, int cancel_fd, struct flight 
     if (f != NULL) {
         f->refs++;
         pthread_mutex_unlock(&s->lock);
-        int r = wait_done(f, cancel_fd, e);
+        int r = wait_done(f, cancel_fd, stop_fd, e);
         pthread_mutex_lock(&s->lock);
         unref_locked(f);
         pthread_mutex_unlock(&s->lock);

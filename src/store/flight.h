@@ -12,9 +12,11 @@ struct flight;
 /**
  * Claim the work called key. 1: it is ours, *out must be given to flight_end. 0: somebody did it
  * meanwhile. In both cases look again whether it is still to be done: another may have ended it
- * between the look and the claim. -1: CANCELLED while waiting (cancel_fd readable; 0 or -1: none).
+ * between the look and the claim. -1: CANCELLED while waiting: cancel_fd or stop_fd became readable
+ * (0 or -1: none). Who may wait while he holds another piece needs one that others' failures reach:
+ * two who have failed must not wait for each other.
  */
-int flight_begin(struct store *s, const char *key, int cancel_fd, struct flight **out,
+int flight_begin(struct store *s, const char *key, int cancel_fd, int stop_fd, struct flight **out,
                  struct err *e);
 void flight_end(struct flight *f);
 

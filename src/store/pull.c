@@ -45,6 +45,7 @@ struct pull {
     size_t n, next; /* next: guarded by lock */
     pthread_mutex_t lock;
     int done_fd;       /* eventfd: a layer is done */
+    int stop_fd;       /* eventfd: stop is true, and stays so */
     int cancel_fd;     /* the caller's */
     _Atomic bool stop; /* a layer failed: the others need not go on */
     bool changed;
@@ -259,7 +260,7 @@ static int claim_snapshot(struct layer *l, struct err *e)
             flight_end(TAKE_PTR(l->flight));
         if (l->there || ours == 1)
             return 0;
-        ours = flight_begin(l->p->s, key, l->p->cancel_fd, &l->flight, e);
+        ours = flight_begin(l->p->s, key, l->p->cancel_fd, l->p->stop_fd, &l->flight, e);
         TRY(ours);
     }
 }
@@ -273,6 +274,7 @@ static int layer_work_run(struct layer *l, struct err *e)
                           .d = l->d,
                           .cancel_fd = p->cancel_fd,
                           .stop = &p->stop,
+                          .stop_fd = p->stop_fd,
                           .unpack_dir_fd = -1,
                           .a = l->a,
                           .progress = on_progress,
@@ -446,8 +448,11 @@ static int pull_layers(struct pull *p, struct err *e)
     int r = start_workers(p, threads, want, &n, e);
     for (size_t i = 0; r == 0 && i < p->n; i++)
         r = finish_layer(p, &p->layers[i], e);
-    if (r < 0) { /* the others stop at their next byte */
+    if (r < 0) { /* the others stop at their next byte, and wait for no other pull: it may wait for
+                    us */
+        const uint64_t one = 1;
         p->stop = true;
+        (void)fd_write_all(p->stop_fd, &one, sizeof(one)); /* an eventfd at 0 takes it */
         pthread_mutex_lock(&p->lock);
         p->next = p->n;
         pthread_mutex_unlock(&p->lock);
@@ -532,7 +537,9 @@ static int run(struct pull *p, struct oci_descriptor *top, struct pull_result *o
     pthread_mutex_init(&p->lock, NULL);
     p->cancel_fd = p->o->cancel_fd;
     p->done_fd = eventfd(0, EFD_CLOEXEC);
-    int r = p->done_fd < 0 ? err_sys(e, "eventfd") : with_lease(p, top, out, e);
+    p->stop_fd = eventfd(0, EFD_CLOEXEC);
+    int r = p->done_fd < 0 || p->stop_fd < 0 ? err_sys(e, "eventfd") : with_lease(p, top, out, e);
+    fd_close(p->stop_fd);
     fd_close(p->done_fd);
     pthread_mutex_destroy(&p->lock);
     return r;
