@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/ref.h"
 #include "base/time.h"
+#include "sys/thread.h"
 
 #define SEND_BATCH ((size_t)128 << 10)
 #define READ_SIZE ((size_t)64 << 10)
@@ -277,7 +278,6 @@ int h2_conn_new(int fd, const struct h2_ops *ops, int max_streams, void *owner,
                 struct h2_conn **out_conn, struct err *e)
 {
     struct h2_conn *c = mem_alloc(sizeof(*c));
-    pthread_attr_t attr;
     int r;
 
     c->ops = ops;
@@ -295,20 +295,15 @@ int h2_conn_new(int fd, const struct h2_ops *ops, int max_streams, void *owner,
         h2_conn_unref(c);
         return -1;
     }
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, (size_t)256 << 10);
-    if (ops->server)
-        (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     h2_conn_ref(c); /* the thread's */
     *out_conn = c;  /* before the thread can call the owner back */
-    r = pthread_create(&c->thread, &attr, conn_thread, c);
-    (void)pthread_attr_destroy(&attr);
+    r = thread_start(ops->server ? NULL : &c->thread, THREAD_STACK, conn_thread, c);
     if (r == 0)
         return 0;
     *out_conn = NULL;
     h2_conn_unref(c);
     h2_conn_unref(c);
-    return err_neg(e, -r, "start a thread for a connection");
+    return err_neg(e, r, "start a thread for a connection");
 }
 
 struct h2_conn *h2_conn_ref(struct h2_conn *c)
