@@ -22,6 +22,17 @@ static int bad(struct err *e, const char *where, const char *what)
     return err_set(e, ERR_INVALID, "%.300s: %s", where, what);
 }
 
+/* What an object says its type is; NULL: it is no object, or does not say. */
+static const char *type_of(struct json_object *v)
+{
+    struct json_object *type = NULL;
+    return json_object_is_type(v, json_type_object) &&
+                   json_object_object_get_ex(v, "type", &type) &&
+                   json_object_is_type(type, json_type_string)
+               ? json_object_get_string(type)
+               : NULL;
+}
+
 static int get_text(struct json_object *v, const char *where, const char **out, struct arena *a,
                     struct err *e)
 {
@@ -102,14 +113,12 @@ static int check_identity(struct trust_requirement *q, const char *where, struct
 static int read_identity(struct reading *r, struct trust_requirement *q, const char *where,
                          struct json_object *v, struct err *e)
 {
-    struct json_object *type = NULL;
+    const char *type = type_of(v);
     struct json_object_iter it;
     size_t i = 0;
-    if (!json_object_is_type(v, json_type_object) || !json_object_object_get_ex(v, "type", &type) ||
-        !json_object_is_type(type, json_type_string))
+    if (type == NULL)
         return bad(e, where, "signedIdentity must be an object with a type");
-    while (i < ARRAY_LEN(identities) &&
-           strcmp(identities[i].type, json_object_get_string(type)) != 0)
+    while (i < ARRAY_LEN(identities) && strcmp(identities[i].type, type) != 0)
         i++;
     if (i == ARRAY_LEN(identities))
         return bad(e, where, "unknown type of signedIdentity");
@@ -177,17 +186,16 @@ static int read_signed_key(struct reading *r, struct trust_requirement *q, const
 static int read_requirement(struct reading *r, struct trust_requirement *q, const char *where,
                             struct json_object *v, struct err *e)
 {
-    struct json_object *type = NULL;
+    const char *type = type_of(v);
     struct json_object_iter it;
     size_t i = 0;
-    if (!json_object_is_type(v, json_type_object) || !json_object_object_get_ex(v, "type", &type) ||
-        !json_object_is_type(type, json_type_string))
+    if (type == NULL)
         return bad(e, where, "a requirement must be an object with a type");
-    while (i < ARRAY_LEN(types) && strcmp(types[i].type, json_object_get_string(type)) != 0)
+    while (i < ARRAY_LEN(types) && strcmp(types[i].type, type) != 0)
         i++;
     if (i == ARRAY_LEN(types))
         return err_set(e, ERR_INVALID, "%.300s: unknown type of requirement \"%.100s\"", where,
-                       json_object_get_string(type));
+                       type);
     q->type = types[i].type;
     q->kind = types[i].kind;
     q->identity_type = identities[0].type;
